@@ -1,0 +1,109 @@
+package actions
+
+import "time"
+
+// Evidence is everything that a verdict may rest on: both observations, what
+// is remembered, and what the platform says. It is complete: judging it reads
+// nothing else.
+type Evidence struct {
+	Pair       Pair
+	At         time.Time
+	Nodes      [2]Observation // in the pair's order
+	Memory     Remembered
+	HasMemory  bool                // false without a store: the latch is unknown, not open
+	Platform   map[string]Platform // by node
+	Thresholds Thresholds
+}
+
+// Platform is what the platform's driver says of one node.
+type Platform struct {
+	CanStop   bool   // the bot can stop, start and rejoin the server
+	CanFence  bool   // the bot can take its power and read that back
+	FenceText string // how, and what counts as proof
+	Power     Power
+	Problem   string // why the power could not be read
+}
+
+// Thresholds say from when a lag is worth a warning.
+type Thresholds struct {
+	LagBytes uint64        // of replay, on the standby
+	LagTime  time.Duration // only counts while bytes are behind
+}
+
+// DefaultThresholds are 16 MiB and 5 s.
+func DefaultThresholds() Thresholds { return Thresholds{LagBytes: 16 << 20, LagTime: 5 * time.Second} }
+
+// Observation of the named node.
+func (e Evidence) Observation(node string) Observation {
+	for _, o := range e.Nodes {
+		if o.Node == node {
+			return o
+		}
+	}
+	return Observation{Node: node, Failure: &Failure{Reach: Garbled, Text: "no node of this pair"}}
+}
+
+// Remembered is what outlives an observation of a pair.
+type Remembered struct {
+	Latch        *Latch    `json:"latch,omitempty"`
+	Primary      string    `json:"primary,omitempty"`       // last seen primary
+	PrimaryAt    time.Time `json:"primary_at,omitzero"`     // when it was last seen as primary
+	Timeline     uint32    `json:"timeline,omitempty"`      // it had then
+	SystemID     string    `json:"system_id,omitempty"`     // of the pair
+	StreamingAt  time.Time `json:"streaming_at,omitzero"`   // when the standby was last seen streaming
+	Unprotected  time.Time `json:"unprotected,omitzero"`    // since when the guarantee is off; zero when it is on
+	RejoinWanted string    `json:"rejoin_wanted,omitempty"` // node that a failover left behind
+	Health       Health    `json:"health,omitempty"`        // at the last sweep
+	HealthSince  time.Time `json:"health_since,omitzero"`
+	Incident     string    `json:"incident,omitempty"` // id of the open alert
+}
+
+// Latch is "synchronous since": from L on, whatever the primary acknowledged is
+// on the standby. Any change of the fields above the line voids it.
+type Latch struct {
+	SystemID     string    `json:"system_id"`
+	Timeline     uint32    `json:"timeline"`
+	Primary      string    `json:"primary"`
+	Standby      string    `json:"standby"`
+	Names        string    `json:"names"` // synchronous_standby_names, as set
+	PrimaryConf  time.Time `json:"primary_conf_loaded_at"`
+	PrimaryStart time.Time `json:"primary_started_at"`
+	StandbyConf  time.Time `json:"standby_conf_loaded_at"`
+	StandbyStart time.Time `json:"standby_started_at"`
+
+	L            LSN       `json:"l"`             // the primary's flush position after the confirming checkpoint
+	Since        time.Time `json:"since"`         // when L had been flushed by the standby
+	HighestFlush LSN       `json:"highest_flush"` // highest position seen flushed by the standby
+	SeenAt       time.Time `json:"seen_at"`       // when all of this was last seen to hold
+}
+
+// Health is a pair's state at a glance, ordered by Severity.
+type Health string
+
+// What a pair can be like.
+const (
+	HealthOK           Health = "synchronous"
+	HealthArming       Health = "arming"       // synchronous, not yet shown to have been so from L on
+	HealthLagging      Health = "lagging"      // synchronous, replay is behind
+	HealthHalfSeen     Health = "half seen"    // the primary says that all is well, the standby doesn't answer the bot
+	HealthBlocked      Health = "writes block" // names are set, the standby is away
+	HealthUnprotected  Health = "unprotected"  // the primary acknowledges alone
+	HealthPrimaryGone  Health = "primary gone" // no answer from it
+	HealthNoPrimary    Health = "no primary"   // both in recovery
+	HealthTwoPrimaries Health = "two primaries"
+	HealthUnseen       Health = "unseen"   // neither answers
+	HealthMismatch     Health = "mismatch" // not two nodes of one system
+)
+
+// Severity of a health: 0 all is well, 1 worth knowing, 2 act, 3 act now.
+func (h Health) Severity() int {
+	switch h {
+	case HealthOK:
+		return 0
+	case HealthArming, HealthHalfSeen:
+		return 1
+	case HealthLagging, HealthMismatch:
+		return 2
+	}
+	return 3
+}

@@ -1,0 +1,221 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"twokey/approvals"
+)
+
+// Database is one node's server as the bot's own role sees it. Every method
+// takes its deadline from ctx; an error after which the effect may still
+// happen is an *Uncertain.
+type Database interface {
+	// Observe never fails as a call: what went wrong is in the observation.
+	Observe(ctx context.Context) Observation
+	// Checkpoint returns when a checkpoint (restartpoint on a standby) is done.
+	Checkpoint(ctx context.Context) error
+	// EnsureSlot makes a physical slot that keeps WAL from now on, unless it is there.
+	EnsureSlot(ctx context.Context, slot string) error
+	// DropSlot removes a physical slot; one that isn't there is no error.
+	DropSlot(ctx context.Context, slot string) error
+	// SetSyncNames sets synchronous_standby_names and returns only after the
+	// checkpointer has taken it over (reload, then CHECKPOINT).
+	SetSyncNames(ctx context.Context, names string) error
+	// LastRecord says how this server's WAL ends as far as it has replayed it.
+	LastRecord(ctx context.Context) (WALEnd, error)
+	// Forks gives where each timeline up to this one began, oldest first.
+	Forks(ctx context.Context, timeline uint32) ([]Fork, error)
+	// ProbeWrite commits one row, on this server's disk alone: it never waits
+	// for a standby.
+	ProbeWrite(ctx context.Context) error
+	// InsertTest commits one test row with the server's own synchronous_commit.
+	InsertTest(ctx context.Context, by string) (TestRow, error)
+	// Fingerprint counts and sums up the rows of every table of the schema, so
+	// that two nodes can be compared.
+	Fingerprint(ctx context.Context) (Fingerprint, error)
+	// BackupProgress describes a running base backup from this node, "" when none runs.
+	BackupProgress(ctx context.Context) (string, error)
+	// Lock takes the pair's advisory lock in a session of its own. ErrLocked
+	// when another bot has it.
+	Lock(ctx context.Context, key int64) (Session, error)
+}
+
+// Session is the connection that holds the pair's lock on one node. What may
+// only be done by the lock's holder is done in it. Close releases the lock.
+type Session interface {
+	// Alive fails when the lock is lost.
+	Alive(ctx context.Context) error
+	// Freeze stops the standby's WAL receiver for good and returns nil only
+	// when it was read twice, one retry interval apart, to be stopped; ErrNotFrozen otherwise.
+	Freeze(ctx context.Context) error
+	// Frozen reads whether the receiver is stopped and stays so.
+	Frozen(ctx context.Context) (bool, error)
+	// Thaw lets the standby stream again.
+	Thaw(ctx context.Context) error
+	// Promote asks for promotion without waiting, then polls until the server is
+	// out of recovery. From the moment it is called there is no way back.
+	Promote(ctx context.Context) error
+	Close()
+}
+
+// WALEnd is how a server's WAL ends as far as it was replayed.
+type WALEnd struct {
+	LSN      LSN    `json:"lsn"` // start of the last record
+	End      LSN    `json:"end"` // its end: where the next one would begin
+	Shutdown bool   `json:"shutdown"`
+	Timeline uint32 `json:"timeline"`
+}
+
+// Fork is where a timeline left its parent.
+type Fork struct {
+	Parent uint32 `json:"parent"`
+	At     LSN    `json:"at"`
+}
+
+// TestRow is one row of the recipe insert-test.
+type TestRow struct {
+	ID   int64         `json:"id"`
+	At   time.Time     `json:"at"`
+	Took time.Duration `json:"took"`
+}
+
+// Fingerprint is a table-by-table count and checksum.
+type Fingerprint struct {
+	Tables []TableSum `json:"tables"`
+}
+
+// TableSum is one table's rows by count and checksum (of the ordered rows' text).
+type TableSum struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+	Sum   string `json:"sum"`
+}
+
+// Power is what a platform says about a node's server.
+type Power string
+
+// On means that it runs, Off that it can't acknowledge anything and can't come
+// back without somebody starting it.
+const (
+	PowerOn      Power = "on"
+	PowerOff     Power = "off"
+	PowerUnknown Power = "unknown"
+)
+
+// Fencer takes the power from a node's server.
+type Fencer interface {
+	// Describe names the fence for the plan: what it does and what its proof is.
+	Describe() string
+	// Off orders it; it doesn't prove anything. Idempotent.
+	Off(ctx context.Context) error
+	// Read says what is true now, PowerUnknown when the platform can't tell.
+	Read(ctx context.Context) (Power, error)
+}
+
+// Machine is the power that a platform gives over a node's server: one per
+// node whose server the bot can start and stop. All methods are idempotent.
+type Machine interface {
+	Fencer
+	// Stop orders a fast shutdown (SIGINT: sessions end, WAL is sent to the
+	// standby, shutdown checkpoint) and returns at once.
+	Stop(ctx context.Context) error
+	// Stopped returns nil when the server has ended its run and can't come back
+	// by itself; it waits until ctx ends.
+	Stopped(ctx context.Context) error
+	// StopHard ends a server that doesn't stop (SIGQUIT), and waits for it.
+	StopHard(ctx context.Context) error
+	// Start starts the server as it stands on disk, for taking a stop back.
+	Start(ctx context.Context) error
+	// Follow starts a cleanly stopped server as a standby of its partner under
+	// name, and returns once its process runs. It doesn't wait for streaming.
+	Follow(ctx context.Context, name string) error
+	// Rejoin makes a server that was a primary a standby of its partner again,
+	// however its history ends: rewound or copied anew where it must be. Its
+	// steps are told to progress, in words.
+	Rejoin(ctx context.Context, order RejoinOrder, progress func(string)) (RejoinReport, error)
+}
+
+// RejoinOrder is what Rejoin needs to know.
+type RejoinOrder struct {
+	Name     string // sync name to end up with
+	Timeline uint32 // of the new primary
+	Fork     LSN    // where that timeline left the old one
+}
+
+// How a server rejoined.
+const (
+	RejoinedAsIs     = "as it was"
+	RejoinedRewound  = "pg_rewind"
+	RejoinedFromCopy = "base backup"
+)
+
+// RejoinReport says how a server was made a standby.
+type RejoinReport struct {
+	How     string `json:"how"`
+	EndOfWA LSN    `json:"end_of_wal"` // of the old primary's own history
+	Kept    string `json:"kept"`       // where its old data lies, "" when nothing had to be kept
+}
+
+// Journal keeps what an execution is about to do and has done. Each call is
+// one transaction; nothing is done before its intent is durable.
+type Journal interface {
+	// Claim moves the request from approved to executing for this attempt.
+	Claim(ctx context.Context, request, attempt string) (approvals.Request, error)
+	// Record appends an entry.
+	Record(ctx context.Context, request string, e Entry) error
+	// Entries reads them in order.
+	Entries(ctx context.Context, request string) ([]Entry, error)
+	// Finish records the outcome and moves the request through approvals.Next.
+	Finish(ctx context.Context, request string, cause approvals.Cause, why string, out Outcome) error
+}
+
+// Phase is what a journal entry says about a step.
+type Phase string
+
+// A step is an intent, then its effect, then its outcome.
+const (
+	Intent  Phase = "intent"
+	Done    Phase = "done"
+	Failing Phase = "failed"
+	Note    Phase = "note" // progress within a step
+)
+
+// Entry is one line of the journal.
+type Entry struct {
+	Seq     uint64          `json:"seq"` // within the request, given by the store
+	At      time.Time       `json:"at"`
+	Attempt string          `json:"attempt"`
+	Op      Op              `json:"op"`
+	Node    string          `json:"node,omitempty"`
+	Phase   Phase           `json:"phase"`
+	Text    string          `json:"text,omitempty"` // for people
+	Data    json.RawMessage `json:"data,omitempty"` // for a later attempt
+}
+
+// Memory is what outlives one observation.
+type Memory interface {
+	// Remembered gives what is known of a pair; the zero value when nothing is.
+	Remembered(ctx context.Context, pair string) (Remembered, error)
+	// Remember replaces it, and appends the events in the same transaction.
+	Remember(ctx context.Context, pair string, m Remembered, events []approvals.Event) error
+}
+
+// Samples keeps the compact history from which charts and metrics are made.
+type Samples interface {
+	AddSample(ctx context.Context, pair string, s Sample) error
+	Samples(ctx context.Context, pair string, since time.Time) ([]Sample, error)
+}
+
+// Sample is one sweep's numbers; a pointer is nil where nothing was known.
+type Sample struct {
+	At        time.Time `json:"t"`
+	Primary   string    `json:"p,omitempty"`
+	State     string    `json:"s"` // of the verdict: ok, degraded, …
+	Write     *uint64   `json:"w,omitempty"`
+	Flush     *uint64   `json:"f,omitempty"`
+	Replay    *uint64   `json:"r,omitempty"` // bytes behind the primary
+	SlotBytes *uint64   `json:"b,omitempty"` // WAL held by the standby's slot
+	Waiters   *int      `json:"q,omitempty"` // sessions waiting for the standby
+}

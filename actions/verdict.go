@@ -1,0 +1,69 @@
+package actions
+
+import "time"
+
+// Kind is what a plan does.
+type Kind string
+
+// The kinds. KindAuto in a question lets the evidence decide between the first two.
+const (
+	KindAuto       Kind = ""
+	KindSwitchover Kind = "switchover" // planned: the old primary is stopped cleanly
+	KindFailover   Kind = "failover"   // disaster: the old primary is out of reach
+	KindRejoin     Kind = "rejoin"     // the old primary becomes the new standby
+)
+
+// Status of one check.
+type Status string
+
+// A check that could not be made is unknown, never ok.
+const (
+	OK      Status = "ok"
+	Bad     Status = "failed"
+	Unclear Status = "unknown"
+	Warn    Status = "warning" // worth reading, no obstacle
+)
+
+// Check is one line of the verdict.
+type Check struct {
+	ID     string `json:"id"`     // stable, e.g. "sync.names"
+	Title  string `json:"title"`  // what is asked, e.g. "same system, one primary"
+	Status Status `json:"status"` //
+	Detail string `json:"detail"` // what was seen
+	Fix    string `json:"fix,omitempty"`
+}
+
+// Loss is the judgement on acknowledged writes.
+type Loss string
+
+// LossNone is only given when it is proven.
+const (
+	LossNone     Loss = "none, proven"
+	LossUnproven Loss = "not proven"
+	LossCertain  Loss = "certain"
+)
+
+// Verdict is the pure judgement of evidence.
+type Verdict struct {
+	Health   Health    `json:"health"`
+	Primary  string    `json:"primary"` // "" when it can't be told
+	Standby  string    `json:"standby"`
+	Possible Kind      `json:"possible"` // KindSwitchover, KindFailover, or "" for neither
+	Loss     Loss      `json:"loss"`
+	Headline string    `json:"headline"` // the verdict in one sentence
+	Why      string    `json:"why"`      // what Possible and Loss rest on, or what would have to change
+	AsOf     time.Time `json:"as_of"`    // of the oldest fact that Loss rests on
+	Since    time.Time `json:"since"`    // synchronous since; zero when not
+	Checks   []Check   `json:"checks"`
+}
+
+// Failed lists the checks with the given status.
+func (v Verdict) With(s Status) []Check {
+	var out []Check
+	for _, c := range v.Checks {
+		if c.Status == s {
+			out = append(out, c)
+		}
+	}
+	return out
+}

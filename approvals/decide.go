@@ -1,0 +1,232 @@
+package approvals
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Asking is what a person wants to open a request for.
+type Asking struct {
+	ID        string // unique, sortable by time
+	Nonce     string
+	Subject   Subject
+	Requester Person
+	Reason    string
+	Place     string
+	At        time.Time
+}
+
+// Open makes a pending request from an asking under a policy. It refuses a
+// policy that could never be satisfied for this requester.
+func Open(a Asking, p Policy) (Request, []Event, error) {
+	if err := p.Validate(); err != nil {
+		return Request{}, nil, err
+	}
+	r := Request{
+		ID: a.ID, State: Pending, Subject: a.Subject, Requester: a.Requester, Reason: oneLine(a.Reason),
+		Approvers: slices.Compact(p.sorted()), Policy: p.Version(), Nonce: a.Nonce, Place: a.Place,
+		CreatedAt: a.At.UTC().Truncate(time.Second), ExpiresAt: a.At.Add(p.Expiry).UTC().Truncate(time.Second),
+	}
+	ev := Event{At: a.At, Actor: a.Requester, Subject: RequestSubject(r.ID), Kind: string(Ask),
+		Data: encode(MoveData{To: Pending, Why: r.Reason, Digest: r.Digest()})}
+	return r, []Event{ev}, nil
+}
+
+// Ballot is one person's press on one request, as an adapter proved it.
+type Ballot struct {
+	Person Person
+	At     time.Time
+	Via    string
+	Proof  string
+	Digest string // what the person saw of the digest: a prefix of at least 12 characters
+	Place  string // where it was pressed
+	Why    string // of a denial or cancellation
+}
+
+// Approve counts b as a yes. A *Refusal may come with a changed request and
+// events: one that is found expired or under another policy moves to expired
+// or stale, and that must be committed although the vote is refused.
+func (r Request) Approve(b Ballot, p Policy) (Request, []Event, error) {
+	if out, ev, err := r.admit(b, p); err != nil {
+		return out, ev, err
+	}
+	if _, dup := r.VoteOf(b.Person); dup {
+		return r, nil, refuse(CodeVotedBefore, "You have approved this request already; somebody else must give the other approval.")
+	}
+	to, err := Next(r.State, Approve)
+	if err != nil {
+		return r, nil, err
+	}
+	digest := r.Digest()
+	r.State = to
+	r.Votes = append(slices.Clone(r.Votes), Vote{Person: b.Person, At: b.At, Via: b.Via, Proof: b.Proof, Digest: digest})
+	ev := r.event(b.At, b.Person, Approve, VoteData{Digest: digest, Via: b.Via, Proof: b.Proof})
+	return r, []Event{ev}, nil
+}
+
+// Deny ends the request with b's no. The requester may not deny his own
+// request (he cancels it), else the rules are those of Approve; a former yes
+// of the same person is no obstacle.
+func (r Request) Deny(b Ballot, p Policy) (Request, []Event, error) {
+	if out, ev, err := r.admit(b, p); err != nil {
+		return out, ev, err
+	}
+	return r.end(b.At, b.Person, Deny, b.Why)
+}
+
+// Cancel takes the request back; only its requester may.
+func (r Request) Cancel(b Ballot) (Request, []Event, error) {
+	if b.Person != r.Requester {
+		return r, nil, refuse(CodeNotRequest, "Only %s, who asked, can cancel this request. Approvers can deny it.", r.Requester)
+	}
+	return r.end(b.At, b.Person, Cancel, b.Why)
+}
+
+// Expire moves a request to expired whose time is over; without events when
+// it is not.
+func (r Request) Expire(now time.Time) (Request, []Event, error) {
+	if !r.State.Votable() || now.Before(r.ExpiresAt) {
+		return r, nil, nil
+	}
+	return r.end(now, "", Expire, "no two approvals until "+stamp(r.ExpiresAt))
+}
+
+// Outdate ends a request because the world or the policy changed; why names
+// the differing fields.
+func (r Request) Outdate(now time.Time, why string) (Request, []Event, error) {
+	return r.end(now, "", Outdate, why)
+}
+
+// admit answers whether b may decide on r now.
+func (r Request) admit(b Ballot, p Policy) (Request, []Event, error) {
+	if _, err := Next(r.State, Deny); err != nil {
+		return r, nil, err
+	}
+	if !b.At.Before(r.ExpiresAt) {
+		out, ev, err := r.Expire(b.At)
+		if err != nil {
+			return r, nil, err
+		}
+		return out, ev, refuse(CodeExpired, "This request expired at %s. Ask again.", stamp(r.ExpiresAt))
+	}
+	if r.Policy != p.Version() {
+		out, ev, err := r.Outdate(b.At, "the approval policy or the list of approvers changed")
+		if err != nil {
+			return r, nil, err
+		}
+		return out, ev, refuse(CodePolicy, "The approval policy changed after this request was made, so its votes are void. Ask again.")
+	}
+	return r, nil, r.mayVote(b, p)
+}
+
+func (r Request) mayVote(b Ballot, p Policy) error {
+	switch {
+	case b.Place != r.Place:
+		return refuse(CodePlace, "This request was made in another channel; decide there.")
+	case len(b.Digest) < shortDigest || !strings.HasPrefix(string(r.Digest()), b.Digest):
+		return refuse(CodeDigest, "The plan that you saw is not the plan of this request. Look at its newest message and decide again.")
+	case !slices.Contains(r.Approvers, b.Person) || !p.mayApprove(b.Person):
+		return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
+	case b.Person == r.Requester && !p.AllowRequester:
+		return refuse(CodeOwnRequest, "You asked for this, so others must decide: %d of %s.", Required, join(without(r.Approvers, b.Person)))
+	}
+	return nil
+}
+
+func (r Request) end(at time.Time, who Person, cause Cause, why string) (Request, []Event, error) {
+	to, err := Next(r.State, cause)
+	if err != nil {
+		return r, nil, err
+	}
+	from := r.State
+	r.State, r.EndedAt, r.EndedBy, r.Why = to, at, who, why
+	return r, []Event{r.event(at, who, cause, MoveData{From: from, To: to, Why: why})}, nil
+}
+
+func (r Request) event(at time.Time, who Person, cause Cause, data any) Event {
+	return Event{At: at, Actor: who, Subject: RequestSubject(r.ID), Kind: string(cause), Data: encode(data)}
+}
+
+func without(people []Person, who Person) []Person {
+	return slices.DeleteFunc(slices.Clone(people), func(p Person) bool { return p == who })
+}
+
+// Claim gives the request to one attempt of the executor.
+func (r Request) Claim(now time.Time, attempt string) (Request, []Event, error) {
+	if !now.Before(r.ExpiresAt) && r.State == Approved {
+		return r, nil, refuse(CodeExpired, "the request expired at %s before it could run", stamp(r.ExpiresAt))
+	}
+	to, err := Next(r.State, Claim)
+	if err != nil {
+		return r, nil, err
+	}
+	from := r.State
+	r.State, r.Attempt = to, attempt
+	return r, []Event{r.event(now, "", Claim, MoveData{From: from, To: to, Why: attempt})}, nil
+}
+
+// Hold stops the execution until an approver types statement, or until the
+// given time.
+func (r Request) Hold(now time.Time, question, statement string, until time.Time) (Request, []Event, error) {
+	to, err := Next(r.State, Hold)
+	if err != nil {
+		return r, nil, err
+	}
+	from := r.State
+	r.State = to
+	r.Pauses = append(slices.Clone(r.Pauses), Pause{Question: question, Statement: statement, Until: until})
+	return r, []Event{r.event(now, "", Hold, MoveData{From: from, To: to, Why: question})}, nil
+}
+
+// Answer decides a held request: Accept with the statement typed word for
+// word, Refuse, or (with an empty person, after its time) Lapse.
+func (r Request) Answer(b Ballot, cause Cause, typed string, p Policy) (Request, []Event, error) {
+	to, err := Next(r.State, cause)
+	if err != nil {
+		return r, nil, err
+	}
+	open := r.OpenPause()
+	if err := r.mayAnswer(b, cause, typed, open, p); err != nil {
+		return r, nil, err
+	}
+	open.Answer, open.By, open.At = cause, b.Person, b.At
+	from := r.State
+	r.Pauses = slices.Clone(r.Pauses)
+	r.Pauses[len(r.Pauses)-1] = open
+	r.State = to
+	return r, []Event{r.event(b.At, b.Person, cause, MoveData{From: from, To: to, Why: typed})}, nil
+}
+
+func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Policy) error {
+	over := !b.At.Before(open.Until)
+	if cause == Lapse {
+		if !over {
+			return refuse(CodeState, "the statement may still be typed until %s", stamp(open.Until))
+		}
+		return nil
+	}
+	switch {
+	case over:
+		return refuse(CodeExpired, "The time for this statement ended at %s.", stamp(open.Until))
+	case b.Place != r.Place:
+		return refuse(CodePlace, "This request was made in another channel; decide there.")
+	case !slices.Contains(r.Approvers, b.Person) || !p.mayApprove(b.Person):
+		return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
+	case cause == Accept && strings.TrimSpace(typed) != open.Statement:
+		return refuse(CodeStatement, "You typed %q; to go on, type exactly %q.", typed, open.Statement)
+	}
+	return nil
+}
+
+// Finish ends the execution with one of Succeed, Abort, Fail, Lose and the
+// executor's report.
+func (r Request) Finish(now time.Time, cause Cause, why string, outcome json.RawMessage) (Request, []Event, error) {
+	out, ev, err := r.end(now, "", cause, why)
+	if err != nil {
+		return r, nil, err
+	}
+	out.Outcome = outcome
+	return out, ev, nil
+}
