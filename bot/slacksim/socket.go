@@ -1,0 +1,296 @@
+package slacksim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	maxAck         = 20_000 // bytes; Slack drops longer acknowledgements silently
+	maxSockets     = 10     // open connections of one app
+	ticketLife     = 30 * time.Second
+	pingEvery      = 5 * time.Second
+	disconnectWait = 10 * time.Second
+)
+
+// sockets are the app's Socket Mode connections.
+type sockets struct {
+	tickets map[string]time.Time // single-use rights to connect, and until when
+	open    []*socket
+	turn    int                    // whose turn the next envelope is
+	acks    map[string]chan []byte // by envelope_id
+}
+
+// socket is one connection. It takes no envelopes while leaving.
+type socket struct {
+	conn    *websocket.Conn
+	gone    chan struct{}
+	leaving bool
+}
+
+func newSockets() sockets {
+	return sockets{tickets: map[string]time.Time{}, acks: map[string]chan []byte{}}
+}
+
+func connectionsOpen(w *Workspace, c *call) (reply, error) {
+	if !w.opt.SocketMode {
+		return nil, fail("socket_mode_not_enabled")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, ticket := w.opt.Now(), randomHex(16)
+	for t, until := range w.sockets.tickets {
+		if now.After(until) {
+			delete(w.sockets.tickets, t)
+		}
+	}
+	w.sockets.tickets[ticket] = now.Add(ticketLife)
+	return reply{"url": "ws" + strings.TrimPrefix(c.base, "http") + "/link/?ticket=" + ticket + "&app_id=" + AppID}, nil
+}
+
+// serveSocket is one Socket Mode connection from its handshake to its end.
+func (w *Workspace) serveSocket(rw http.ResponseWriter, r *http.Request) {
+	if !w.redeemTicket(r.URL.Query().Get("ticket")) {
+		http.Error(rw, "unknown, used or expired ticket", http.StatusNotFound)
+		return
+	}
+	if !w.enter() {
+		return
+	}
+	defer w.owned.Done()
+	conn, err := websocket.Accept(rw, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // the ticket authenticates; clients send Slack's origin
+	if err != nil {
+		w.opt.Log.Info("socket mode handshake failed", "error", err)
+		return
+	}
+	defer conn.CloseNow()
+	s := &socket{conn: conn, gone: make(chan struct{})}
+	defer close(s.gone)
+	ctx, cancel := context.WithCancel(w.context)
+	defer cancel()
+	w.converse(ctx, s)
+}
+
+// enter makes the calling goroutine one that Close waits for.
+func (w *Workspace) enter() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.owned.Add(1)
+	return true
+}
+
+func (w *Workspace) redeemTicket(ticket string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	until, ok := w.sockets.tickets[ticket]
+	delete(w.sockets.tickets, ticket)
+	return ok && w.opt.Now().Before(until) && len(w.sockets.open) < maxSockets
+}
+
+func (w *Workspace) converse(ctx context.Context, s *socket) {
+	hello := reply{
+		"type": "hello", "num_connections": w.connected(s, true), "connection_info": reply{"app_id": AppID},
+		"debug_info": reply{"host": "applink-sim", "build_number": 1, "approximate_connection_time": 18060},
+	}
+	defer w.connected(s, false)
+	if s.write(ctx, hello) != nil {
+		return
+	}
+	w.spawn(func(context.Context) { s.ping(ctx) })
+	s.conn.SetReadLimit(1 << 20)
+	for {
+		_, raw, err := s.conn.Read(ctx)
+		if err != nil {
+			return
+		}
+		w.acknowledged(raw)
+	}
+}
+
+// connected adds or removes a connection and returns how many there are.
+func (w *Workspace) connected(s *socket, now bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sockets.open = slices.DeleteFunc(slices.Clone(w.sockets.open), func(o *socket) bool { return o == s })
+	if now {
+		w.sockets.open = append(w.sockets.open, s)
+	}
+	w.st.connections = len(w.sockets.open)
+	w.wakeLocked()
+	return w.st.connections
+}
+
+// Connections counts the app's open Socket Mode connections.
+func (s *Snapshot) Connections() int { return s.st.connections }
+
+func (s *socket) write(ctx context.Context, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode for socket mode: %w", err)
+	}
+	return s.conn.Write(ctx, websocket.MessageText, raw)
+}
+
+// ping keeps the connection known to be alive, as Slack does.
+func (s *socket) ping(ctx context.Context) {
+	for {
+		if s.conn.Ping(ctx) != nil {
+			return
+		}
+		select {
+		case <-time.After(pingEvery):
+		case <-s.gone:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *Workspace) acknowledged(raw []byte) {
+	var ack struct {
+		EnvelopeID string          `json:"envelope_id"`
+		Payload    json.RawMessage `json:"payload"`
+	}
+	if len(raw) >= maxAck || json.Unmarshal(raw, &ack) != nil {
+		w.opt.Log.Info("socket mode acknowledgement dropped", "bytes", len(raw))
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if waiting, ok := w.sockets.acks[ack.EnvelopeID]; ok {
+		delete(w.sockets.acks, ack.EnvelopeID)
+		waiting <- ack.Payload // buffered for its one value
+	}
+}
+
+// pick takes the next connection in turn: each envelope goes to exactly one.
+func (w *Workspace) pick() *socket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	able := slices.DeleteFunc(slices.Clone(w.sockets.open), func(s *socket) bool { return s.leaving })
+	if len(able) == 0 {
+		return nil
+	}
+	w.sockets.turn++
+	return able[w.sockets.turn%len(able)]
+}
+
+var errNoSocket = errors.New("the app has no socket mode connection")
+
+// sendEnvelope delivers over one connection and waits for the acknowledgement.
+// A connection that ends meanwhile makes it go to another one.
+func (w *Workspace) sendEnvelope(ctx context.Context, out outgoing) Delivery {
+	ctx, cancel := w.deadline(ctx)
+	defer cancel()
+	started := time.Now()
+	d := Delivery{Kind: out.kind, ID: w.envelopeID(), request: out}
+	answer, err := w.awaitAck(ctx, d.ID, out)
+	d.Latency, d.Failure = time.Since(started), failureOf(http.StatusOK, err)
+	if err == nil {
+		d.Status = http.StatusOK
+		if out.acceptsBody {
+			d.Response = answer
+		}
+	}
+	return d
+}
+
+func (w *Workspace) envelopeID() string {
+	h := randomHex(16)
+	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+}
+
+func (w *Workspace) awaitAck(ctx context.Context, id string, out outgoing) ([]byte, error) {
+	ack := make(chan []byte, 1)
+	w.expect(id, ack)
+	defer w.expect(id, nil)
+	envelope := reply{
+		"envelope_id": id, "type": out.envelope, "payload": out.payload, "accepts_response_payload": out.acceptsBody,
+	}
+	if n := out.header.Get("X-Slack-Retry-Num"); n != "" {
+		envelope["retry_attempt"], envelope["retry_reason"] = json.Number(n), out.header.Get("X-Slack-Retry-Reason")
+	}
+	for {
+		s := w.pick()
+		if s == nil {
+			return nil, errNoSocket
+		}
+		if s.write(ctx, envelope) != nil {
+			w.leave(s)
+			continue
+		}
+		select {
+		case answer := <-ack:
+			return answer, nil
+		case <-s.gone:
+			w.leave(s)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (w *Workspace) expect(id string, ack chan []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if ack == nil {
+		delete(w.sockets.acks, id)
+		return
+	}
+	w.sockets.acks[id] = ack
+}
+
+func (w *Workspace) leave(s *socket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.leaving = true
+}
+
+// Disconnect asks every Socket Mode connection to go ("warning",
+// "refresh_requested", "link_disabled") and cuts those that are still there
+// after ten seconds. They get no further envelopes.
+func (w *Workspace) Disconnect(reason string) {
+	w.mu.Lock()
+	open := slices.Clone(w.sockets.open)
+	for _, s := range open {
+		s.leaving = true
+	}
+	w.mu.Unlock()
+	for _, s := range open {
+		w.spawn(func(ctx context.Context) { s.dismiss(ctx, reason) })
+	}
+}
+
+func (s *socket) dismiss(ctx context.Context, reason string) {
+	bye := reply{"type": "disconnect", "reason": reason, "debug_info": reply{"host": "applink-sim"}}
+	if s.write(ctx, bye) == nil {
+		select {
+		case <-s.gone:
+		case <-time.After(disconnectWait):
+		case <-ctx.Done():
+		}
+	}
+	_ = s.conn.CloseNow() // ends converse, which is all that matters
+}
+
+// Drop cuts every Socket Mode connection without a word.
+func (w *Workspace) Drop() {
+	w.mu.Lock()
+	open := slices.Clone(w.sockets.open)
+	w.mu.Unlock()
+	for _, s := range open {
+		_ = s.conn.CloseNow() // as above
+	}
+}
