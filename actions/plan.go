@@ -17,7 +17,7 @@ const (
 	OpFreeze     Op = "freeze"     // stop the standby's WAL receiver
 	OpFence      Op = "fence"      // take the old primary's power, read it back
 	OpSettle     Op = "settle"     // wait until everything received is replayed
-	OpDegrade    Op = "degrade"    // empty the new primary's names
+	OpHold       Op = "hold"       // a named person must state something first
 	OpFollow     Op = "follow"     // start the old primary as a standby, by cascade
 	OpPromote    Op = "promote"    // no way back from here
 	OpConfirm    Op = "confirm"    // new timeline, forked at or after the gate
@@ -45,6 +45,7 @@ type ClearanceKind string
 const (
 	ClearStopped  ClearanceKind = "stopped"  // the candidate holds the old primary's shutdown checkpoint, and that one can't come back by itself
 	ClearOff      ClearanceKind = "off"      // the fence was read back several times
+	ClearStandby  ClearanceKind = "standby"  // the old primary was read back in recovery, following
 	ClearAccepted ClearanceKind = "accepted" // a named person's typed statement, on top of a freeze
 )
 

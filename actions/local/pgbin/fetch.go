@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"twokey/actions/local/internal/cachedir"
+	"twokey/actions/local/internal/filelock"
 )
 
 // FindOrFetch is [Find], and where nothing is found it fetches PostgreSQL for this user: through apt, unpacked
@@ -39,7 +42,7 @@ func fetch(ctx context.Context, o Options) (Programs, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return Programs{}, fmt.Errorf("make the cache folder: %w", err)
 	}
-	unlock, err := lock(ctx, filepath.Join(cache, "lock"))
+	unlock, err := filelock.Lock(ctx, filepath.Join(cache, "lock"))
 	if err != nil {
 		return Programs{}, err
 	}
@@ -79,20 +82,12 @@ func (o Options) onPath(program string) (string, bool) {
 	return "", false
 }
 
-// cache returns the folder for fetched programs. Root's own cache lies in a home folder that the user whom
-// servers run as can't enter.
+// cache returns the folder for fetched programs.
 func (o Options) cache() (string, error) {
 	if o.Cache != "" {
 		return o.Cache, nil
 	}
-	if os.Geteuid() == 0 {
-		return "/var/cache/twokey/postgresql", nil
-	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no folder to keep fetched programs in: %w", err)
-	}
-	return filepath.Join(base, "twokey", "postgresql"), nil
+	return cachedir.Path("postgresql")
 }
 
 // run runs a package client; the error carries what it printed.

@@ -1,4 +1,5 @@
-package pgbin
+// Package filelock locks against other processes of this machine.
+package filelock
 
 import (
 	"context"
@@ -10,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes an exclusive lock on the file, made if need be, against all processes of this machine. The kernel
+// Lock takes an exclusive lock on the file, made if need be, against all processes of this machine. The kernel
 // drops it when its holder dies, so no lock is ever stale. The file stays: removing it would let two processes
-// hold locks on two files of one name.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// hold locks on two files of one name. The error wraps ctx's when ctx ended before the lock was had.
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock file: %w", err)

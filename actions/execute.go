@@ -1,0 +1,177 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"twokey/approvals"
+)
+
+// execute brings one approved or unfinished request to its end.
+func (d *Desk) execute(ctx context.Context, id string) {
+	log := d.opt.Log.With("request", id)
+	r, err := d.opt.Store.Request(ctx, id)
+	if err != nil {
+		log.Error("the request can't be read", "error", err)
+		return
+	}
+	resumed := r.State.Running()
+	if r.State == approvals.Approved {
+		if r, err = d.claim(ctx, r); err != nil {
+			log.Warn("the request doesn't run", "error", err)
+			return
+		}
+	}
+	if !r.State.Running() {
+		return
+	}
+	x, err := d.execution(r)
+	if err != nil {
+		d.finish(ctx, r.ID, ending{cause: approvals.Lose, why: err.Error()}, Outcome{})
+		return
+	}
+	defer x.close()
+	d.finish(ctx, r.ID, x.run(ctx, resumed), x.out)
+}
+
+func (x *execution) run(ctx context.Context, resumed bool) ending {
+	switch {
+	case resumed:
+		return x.resume(ctx)
+	case x.plan.Kind == KindSwitchover:
+		return x.switchover(ctx)
+	case x.plan.Kind == KindFailover:
+		return x.failover(ctx)
+	}
+	return x.rejoinOnly(ctx)
+}
+
+// claim checks once more that the request may run (the voters' accounts, the
+// world against the plan) and takes it.
+func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Request, error) {
+	if err := d.votersStillMay(ctx, r); err != nil {
+		return r, err
+	}
+	plan, err := planOf(r)
+	if err != nil {
+		return r, d.outdate(ctx, r.ID, err.Error())
+	}
+	rep, err := d.Verify(ctx, plan.Pair)
+	if err != nil {
+		return r, d.outdate(ctx, r.ID, "the pair could not be observed: "+err.Error())
+	}
+	if diff := d.differences(plan, rep); len(diff) > 0 {
+		return r, d.outdate(ctx, r.ID, describe(diff))
+	}
+	r, err = d.opt.Journal.Claim(ctx, r.ID, d.opt.NewID())
+	if err == nil {
+		d.tell(r.ID)
+	}
+	return r, err
+}
+
+// votersStillMay asks for every voter's account again. One that can't be
+// looked up only delays, until the request expires; one that may not vote any
+// more voids it.
+func (d *Desk) votersStillMay(ctx context.Context, r approvals.Request) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, d.now().Add(r.ExpiresAt.Sub(d.now())), errors.New("the request expired before its voters' accounts could be looked up"))
+	defer cancel()
+	for _, v := range r.Votes {
+		err := poll(ctx, accountRetry, func(ctx context.Context) (bool, error) {
+			err := d.opt.Directory.Check(ctx, v.Person)
+			if approvals.Refused(err) == approvals.CodeLookup {
+				return false, nil
+			}
+			return err == nil, err
+		})
+		if err != nil && approvals.Refused(err) != "" {
+			return d.outdate(ctx, r.ID, fmt.Sprintf("%s may not vote any more: %v", v.Person, err))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const accountRetry = 2 * time.Second
+
+// outdate makes the request stale, and always returns an error that says so.
+func (d *Desk) outdate(ctx context.Context, id, why string) error {
+	_, err := d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		return r.Outdate(d.now(), why)
+	})
+	return errors.Join(fmt.Errorf("stale: %s", why), err)
+}
+
+// differences compares a plan's facts with a fresh report.
+func (d *Desk) differences(p Plan, rep Report) []Difference {
+	return p.Facts.Diff(factsOf(rep.Evidence, rep.Verdict, p.Kind, p.After))
+}
+
+// planOf decodes a request's plan and refuses one that doesn't read as the
+// text that was approved.
+func planOf(r approvals.Request) (Plan, error) {
+	var p Plan
+	if err := json.Unmarshal(r.Subject.Data, &p); err != nil {
+		return Plan{}, fmt.Errorf("the stored plan can't be read: %w", err)
+	}
+	if p.Text() != r.Subject.Text || string(p.Kind) != r.Subject.Kind || p.Pair != r.Subject.Pair {
+		return Plan{}, errors.New("the stored plan doesn't read as the text that was approved")
+	}
+	return p, nil
+}
+
+func (d *Desk) execution(r approvals.Request) (*execution, error) {
+	plan, err := planOf(r)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := d.pair(plan.Pair)
+	if err != nil {
+		return nil, err
+	}
+	granted := r
+	granted.State = approvals.Executing // a held request was granted before it was held
+	grant, err := approvals.MintGrant(granted, d.opt.Policy)
+	if err != nil {
+		return nil, err
+	}
+	return &execution{
+		desk: d, pair: pair, hands: d.opt.Hands[pair.Name], plan: plan, req: r, grant: grant,
+		log: d.opt.Log.With("request", r.ID, "pair", pair.Name),
+		out: Outcome{Kind: plan.Kind, Pair: pair.Name, OldPrimary: plan.From, Conn: pair.Conn(plan.From)},
+	}, nil
+}
+
+// finish commits the end. It is tried until it is durable: the effect has
+// happened, and only its record is missing.
+func (d *Desk) finish(ctx context.Context, id string, end ending, out Outcome) {
+	log := d.opt.Log.With("request", id)
+	if end.interrupted {
+		log.Info("left in the middle, the next run goes on")
+		return
+	}
+	if p, ok := answeredBy(d, ctx, id); ok {
+		out.AcceptedBy = string(p)
+	}
+	err := d.opt.Journal.Finish(context.WithoutCancel(ctx), id, end.cause, strings.TrimSpace(end.why), out)
+	if err != nil {
+		log.Error("the end was not recorded; the next run looks and records it", "cause", end.cause, "error", err)
+	}
+	d.tell(id)
+	log.Info("finished", "cause", end.cause, "why", end.why)
+}
+
+func answeredBy(d *Desk, ctx context.Context, id string) (approvals.Person, bool) {
+	r, err := d.opt.Store.Request(context.WithoutCancel(ctx), id)
+	if err != nil {
+		return "", false
+	}
+	p, ok := answered(r)
+	return p.By, ok && p.Answer == approvals.Accept
+}

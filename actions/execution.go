@@ -1,0 +1,244 @@
+package actions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"twokey/approvals"
+)
+
+// Hands are the drivers of one pair, by node. Fencers may hold nodes that
+// Machines doesn't: what can be switched off but not started.
+type Hands struct {
+	Databases map[string]Database
+	Machines  map[string]Machine
+	Fencers   map[string]Fencer
+}
+
+func (h Hands) fencer(node string) (Fencer, bool) {
+	if m, ok := h.Machines[node]; ok {
+		return m, true
+	}
+	f, ok := h.Fencers[node]
+	return f, ok
+}
+
+// Point is a moment at which a test can make an execution fail, hang or die:
+// right before or right after one labelled effect.
+type Point struct {
+	Op    Op
+	Node  string
+	After bool
+}
+
+// execution is one attempt at one approved plan. It lives in one goroutine;
+// what it starts beside itself, it waits for.
+type execution struct {
+	desk  *Desk
+	pair  Pair
+	hands Hands
+	plan  Plan
+	req   approvals.Request
+	grant approvals.Grant
+	log   *slog.Logger
+
+	onTo, onFrom Session // hold the pair's lock
+	mark         stopMark
+	out          Outcome
+	late         []Entry // entries of the write pause, journaled after it
+	frozen       bool
+}
+
+// stopMark is what the gate is measured against, kept in the journal with the
+// intent to stop.
+type stopMark struct {
+	LSN      LSN       `json:"lsn"`
+	Timeline uint32    `json:"timeline"`
+	At       time.Time `json:"at"`
+}
+
+// ending is how an execution ends. interrupted: it doesn't; a later attempt
+// goes on from the journal.
+type ending struct {
+	cause       approvals.Cause
+	why         string
+	interrupted bool
+}
+
+func (x *execution) to() Database     { return x.hands.Databases[x.plan.To] }
+func (x *execution) from() Database   { return x.hands.Databases[x.plan.From] }
+func (x *execution) machine() Machine { return x.hands.Machines[x.plan.From] }
+
+func (x *execution) close() {
+	for _, s := range []Session{x.onFrom, x.onTo} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+// step journals the intent, lets the effect happen, and journals its outcome.
+// The text that do returns is for people.
+func (x *execution) step(ctx context.Context, op Op, node string, do func(context.Context) (string, error)) error {
+	return x.stepWith(ctx, op, node, nil, do)
+}
+
+func (x *execution) stepWith(ctx context.Context, op Op, node string, data any, do func(context.Context) (string, error)) error {
+	if err := x.record(ctx, op, node, Intent, "", data); err != nil {
+		return &StepError{op, node, fmt.Errorf("nothing was done, its intent could not be journaled: %w", err)}
+	}
+	began := x.desk.now()
+	text, err := x.effect(ctx, op, node, do)
+	x.out.Steps = append(x.out.Steps, StepTime{op, node, x.desk.now().Sub(began)})
+	return errors.Join(err, x.recordOutcome(ctx, op, node, text, err))
+}
+
+func (x *execution) recordOutcome(ctx context.Context, op Op, node, text string, err error) error {
+	ctx = context.WithoutCancel(ctx) // what happened is recorded even when nobody wants the rest
+	if err != nil {
+		return x.record(ctx, op, node, Failing, err.Error(), nil)
+	}
+	return x.record(ctx, op, node, Done, text, nil)
+}
+
+// effect runs do between its two fault points.
+func (x *execution) effect(ctx context.Context, op Op, node string, do func(context.Context) (string, error)) (string, error) {
+	if err := x.desk.at(ctx, Point{op, node, false}); err != nil {
+		return "", &StepError{op, node, err}
+	}
+	text, err := do(ctx)
+	if err == nil {
+		err = x.desk.at(ctx, Point{op, node, true})
+	}
+	if err != nil {
+		return text, &StepError{op, node, err}
+	}
+	return text, nil
+}
+
+func (x *execution) record(ctx context.Context, op Op, node string, phase Phase, text string, data any) error {
+	return x.desk.opt.Journal.Record(ctx, x.req.ID, x.entry(op, node, phase, text, data))
+}
+
+func (x *execution) entry(op Op, node string, phase Phase, text string, data any) Entry {
+	e := Entry{At: x.desk.now(), Attempt: x.req.Attempt, Op: op, Node: node, Phase: phase, Text: text}
+	if data != nil {
+		raw, err := json.Marshal(data)
+		if err != nil { // only our own plain structs are passed
+			panic(err)
+		}
+		e.Data = raw
+	}
+	return e
+}
+
+// quick runs an effect inside the write pause: its intent was journaled
+// before, its outcome is journaled after the pause, so no disk write stands
+// between.
+func (x *execution) quick(ctx context.Context, op Op, node string, do func(context.Context) (string, error)) error {
+	began := x.desk.now()
+	text, err := x.effect(ctx, op, node, do)
+	x.out.Steps = append(x.out.Steps, StepTime{op, node, x.desk.now().Sub(began)})
+	phase := Done
+	if err != nil {
+		phase, text = Failing, err.Error()
+	}
+	x.late = append(x.late, x.entry(op, node, phase, text, nil))
+	return err
+}
+
+// flush journals what quick has put off.
+func (x *execution) flush(ctx context.Context) error {
+	for _, e := range x.late {
+		if err := x.desk.opt.Journal.Record(context.WithoutCancel(ctx), x.req.ID, e); err != nil {
+			return err
+		}
+	}
+	x.late = nil
+	return nil
+}
+
+// note journals progress within a step.
+func (x *execution) note(ctx context.Context, op Op, node, text string) {
+	if err := x.record(ctx, op, node, Note, text, nil); err != nil {
+		x.log.Warn("progress not journaled", "error", err)
+	}
+}
+
+// lock takes the pair's lock on the new primary first, then on the old one,
+// where that one is to be reached.
+func (x *execution) lock(ctx context.Context) (string, error) {
+	key := x.pair.LockKey()
+	var err error
+	if x.onTo, err = lockOn(ctx, x.to(), key); err != nil {
+		return "", fmt.Errorf("lock on %s: %w", x.plan.To, err)
+	}
+	if x.plan.Kind != KindSwitchover {
+		return "lock held on " + x.plan.To, nil
+	}
+	if x.onFrom, err = lockOn(ctx, x.from(), key); err != nil {
+		return "", fmt.Errorf("lock on %s: %w", x.plan.From, err)
+	}
+	return "lock held on both nodes", nil
+}
+
+// lockOn tries until the deadline: a bot that was killed leaves a session that
+// its server only notices after a moment.
+func lockOn(ctx context.Context, db Database, key int64) (Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockPatience, errors.New("the lock was not given in time"))
+	defer cancel()
+	var s Session
+	err := poll(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+		var err error
+		s, err = db.Lock(ctx, key)
+		if errors.Is(err, ErrLocked) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(ErrLocked, err)
+	}
+	return s, err
+}
+
+const lockPatience = 5 * time.Second
+
+// recheck observes again and compares with the plan's facts.
+func (x *execution) recheck(ctx context.Context) (string, error) {
+	rep, err := x.desk.look(ctx, x.plan.Pair)
+	if err != nil {
+		return "", err
+	}
+	if diff := x.desk.differences(x.plan, rep); len(diff) > 0 {
+		return "", fmt.Errorf("no longer as approved: %s", describe(diff))
+	}
+	return "as approved: " + rep.Verdict.Headline, nil
+}
+
+// poll calls ask every interval until it says done or fails, or ctx ends; then
+// the error carries the cause of ctx.
+func poll(ctx context.Context, every time.Duration, ask func(context.Context) (bool, error)) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		done, err := ask(ctx)
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// within bounds one wait and names it, so that an error says which one ended.
+func within(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s took longer than %s", what, d))
+}

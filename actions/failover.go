@@ -1,0 +1,205 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"twokey/approvals"
+)
+
+// failover is the disaster case: the old primary is out of reach. Its standby
+// is frozen, so that nothing more can be acknowledged through it; then the old
+// primary is fenced, or a named person states that it is off.
+func (x *execution) failover(ctx context.Context) ending {
+	clear, err := x.beforePromotion(ctx)
+	if err != nil {
+		return x.unfreeze(ctx, err)
+	}
+	return x.forward(ctx, clear)
+}
+
+func (x *execution) beforePromotion(ctx context.Context) (Clearance, error) {
+	if err := x.step(ctx, OpLock, x.plan.To, x.lock); err != nil {
+		return Clearance{}, err
+	}
+	if err := x.step(ctx, OpRecheck, "", x.recheck); err != nil {
+		return Clearance{}, err
+	}
+	if err := x.rememberTimeline(ctx); err != nil {
+		return Clearance{}, err
+	}
+	x.frozen = true // from the intent on: taking it back is harmless where it never took
+	if err := x.step(ctx, OpFreeze, x.plan.To, x.freeze); err != nil {
+		return Clearance{}, err
+	}
+	clear, err := x.fence(ctx)
+	if err != nil {
+		return Clearance{}, err
+	}
+	return clear, x.readyToPromote(ctx)
+}
+
+// readyToPromote is what follows the fence: everything received is replayed,
+// and the names are as the policy wants them.
+func (x *execution) readyToPromote(ctx context.Context) error {
+	if err := x.step(ctx, OpSettle, x.plan.To, x.settle); err != nil {
+		return err
+	}
+	if err := x.step(ctx, OpPrepare, x.plan.To, x.prepare); err != nil {
+		return err
+	}
+	return x.record(ctx, OpPromote, x.plan.To, Intent, "", nil)
+}
+
+// rememberTimeline takes the timeline that the new one must be newer than.
+func (x *execution) rememberTimeline(ctx context.Context) error {
+	rep, err := x.desk.look(ctx, x.plan.Pair)
+	if err != nil {
+		return err
+	}
+	x.out.OldTimeline = max(rep.Evidence.Memory.Timeline, rep.Evidence.Observation(x.plan.To).timeline())
+	return nil
+}
+
+func (o Observation) timeline() uint32 {
+	if o.Server == nil {
+		return 0
+	}
+	return o.Server.Timeline
+}
+
+func (x *execution) freeze(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the freeze of "+x.plan.To)
+	defer cancel()
+	err := x.onTo.Freeze(ctx)
+	return "receiver stopped, read twice", err
+}
+
+// fence takes the old primary's power and reads it back; where that can't be
+// proven, or loss can't be excluded, a named person has to answer for it.
+func (x *execution) fence(ctx context.Context) (Clearance, error) {
+	var clear Clearance
+	err := x.step(ctx, OpFence, x.plan.From, func(ctx context.Context) (string, error) {
+		var err error
+		clear, err = x.powerOff(ctx)
+		return clear.proof, err
+	})
+	if ctx.Err() != nil {
+		return Clearance{}, err
+	}
+	var doubts []string
+	if err != nil {
+		doubts = append(doubts, fmt.Sprintf("that %s is off can't be proven (%v)", x.plan.From, err))
+	}
+	if x.plan.Loss != LossNone {
+		doubts = append(doubts, "loss is "+string(x.plan.Loss)+": "+x.plan.Verdict)
+	}
+	if len(doubts) == 0 {
+		return clear, nil
+	}
+	pause, aerr := x.hold(ctx, doubts)
+	if aerr != nil || err == nil {
+		return clear, aerr
+	}
+	return x.accepted(ctx, pause)
+}
+
+func (x *execution) accepted(ctx context.Context, pause approvals.Pause) (Clearance, error) {
+	frozen, err := x.onTo.Frozen(ctx)
+	if err != nil {
+		return Clearance{}, err
+	}
+	return clearAccepted(x.plan.From, pause, frozen)
+}
+
+// powerOff orders the fence and reads it back, several times in a row.
+func (x *execution) powerOff(ctx context.Context) (Clearance, error) {
+	f, ok := x.hands.fencer(x.plan.From)
+	if !ok {
+		return Clearance{}, errors.New("no driver can take its power")
+	}
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Fence, "the fence of "+x.plan.From)
+	defer cancel()
+	if err := f.Off(ctx); err != nil {
+		return Clearance{}, err
+	}
+	off := 0
+	var last error
+	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+		power, err := f.Read(ctx)
+		if last = err; err != nil || power != PowerOff {
+			off = 0
+			return false, nil
+		}
+		off++
+		return off >= fenceReads, nil
+	})
+	if err != nil {
+		return Clearance{}, errors.Join(err, last)
+	}
+	return clearOff(x.plan.From, f.Describe(), off)
+}
+
+// settle waits until the standby has replayed all that it received.
+func (x *execution) settle(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Promote, "replaying what "+x.plan.To+" has received")
+	defer cancel()
+	var last LSN
+	err := poll(ctx, 5*time.Millisecond, func(ctx context.Context) (bool, error) {
+		o := x.to().Observe(ctx)
+		if o.Server == nil {
+			return false, nil
+		}
+		last = o.Server.ReplayLSN
+		return o.Server.ReplayLSN >= o.Server.ReceiveLSN, nil
+	})
+	x.out.Gate = last
+	return "replayed up to " + last.String(), err
+}
+
+// unfreeze ends a failover before its promotion: the standby streams again, as
+// soon as there is something to stream from. What was fenced stays off.
+func (x *execution) unfreeze(ctx context.Context, cause error) ending {
+	if ctx.Err() != nil {
+		return ending{interrupted: true}
+	}
+	if x.frozen && x.onTo != nil {
+		if err := x.step(ctx, OpUndo, x.plan.To, x.thawStandby); err != nil {
+			return x.lost(errors.Join(cause, err), fmt.Sprintf("On %s: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To))
+		}
+	}
+	return ending{cause: approvals.Abort, why: fmt.Sprintf("%v. %s was not promoted and is not frozen any more; %s is as it was, or off where it was fenced.", cause, x.plan.To, x.plan.From)}
+}
+
+func (x *execution) thawStandby(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "thawing "+x.plan.To)
+	defer cancel()
+	return "thawed", x.onTo.Thaw(ctx)
+}
+
+// rejoinOnly is a plan of its own: the primary stays, the other node joins it.
+func (x *execution) rejoinOnly(ctx context.Context) ending {
+	for _, s := range []struct {
+		op Op
+		do func(context.Context) (string, error)
+	}{{OpLock, x.lock}, {OpRecheck, x.recheck}} {
+		if err := x.step(ctx, s.op, x.plan.To, s.do); err != nil {
+			if ctx.Err() != nil {
+				return ending{interrupted: true}
+			}
+			return ending{cause: approvals.Abort, why: err.Error() + ". Nothing changed."}
+		}
+	}
+	return x.rejoinGoOn(ctx)
+}
+
+func (x *execution) rejoinGoOn(ctx context.Context) ending {
+	x.out.NewPrimary, x.out.Serving, x.out.Conn = x.plan.To, x.plan.To, x.pair.Conn(x.plan.To)
+	end := x.finishPair(ctx, errNotFollowing)
+	if end.cause == approvals.Succeed && x.out.Synchronous.IsZero() {
+		end.cause = approvals.Fail
+	}
+	return end
+}

@@ -1,0 +1,281 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"twokey/approvals"
+)
+
+// forward is the way on from a clearance: promote, confirm, and bring the old
+// primary back as a standby. Nothing in it leads back.
+func (x *execution) forward(ctx context.Context, clear Clearance) ending {
+	calm := context.WithoutCancel(ctx)
+	followed := x.followBeside(calm)
+	err := x.quick(calm, OpPromote, x.plan.To, func(ctx context.Context) (string, error) {
+		return clear.proof, x.promote(ctx, clear)
+	})
+	if err != nil {
+		<-followed // what was started is waited for
+		return x.promotionLost(calm, err)
+	}
+	return x.promoted(ctx, <-followed)
+}
+
+// followBeside starts the old primary as a standby of the new one, by cascade,
+// while that one is promoted; only after a clean stop, whose history ends
+// before the fork.
+func (x *execution) followBeside(ctx context.Context) <-chan error {
+	done := make(chan error, 1)
+	if x.plan.Kind != KindSwitchover || x.machine() == nil {
+		done <- errNotFollowing
+		return done
+	}
+	go func() {
+		ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "starting "+x.plan.From+" as a standby")
+		defer cancel()
+		done <- x.follow(ctx)
+	}()
+	return done
+}
+
+var errNotFollowing = errors.New("the old primary was not started as a standby")
+
+func (x *execution) follow(ctx context.Context) error {
+	_, err := x.effect(ctx, OpFollow, x.plan.From, func(ctx context.Context) (string, error) {
+		return "", x.machine().Follow(ctx, x.plan.From)
+	})
+	return err
+}
+
+func (x *execution) promote(ctx context.Context, clear Clearance) error {
+	if err := mayPromote(x.grant, x.req, x.plan, clear); err != nil {
+		return err
+	}
+	x.out.Clearance, x.out.Proof = clear.kind, clear.proof
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Promote, "the promotion of "+x.plan.To)
+	defer cancel()
+	return x.onTo.Promote(ctx)
+}
+
+func (x *execution) promotionLost(ctx context.Context, err error) ending {
+	if ferr := x.flush(ctx); ferr != nil {
+		x.log.Error("the journal is behind", "error", ferr)
+	}
+	return x.lost(err, fmt.Sprintf("%s was told to promote and may still do so. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it is, ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
+}
+
+// promoted goes on from a node that is out of recovery.
+func (x *execution) promoted(ctx context.Context, followed error) ending {
+	calm := context.WithoutCancel(ctx)
+	x.out.NewPrimary, x.out.Serving, x.out.Conn = x.plan.To, x.plan.To, x.pair.Conn(x.plan.To)
+	probe := x.quick(calm, OpProbe, x.plan.To, x.probe)
+	if !x.mark.At.IsZero() && probe == nil {
+		x.out.WritePause = x.desk.now().Sub(x.mark.At)
+	}
+	x.noteFollowed(followed)
+	if err := x.flush(calm); err != nil {
+		x.log.Error("the journal is behind", "error", err)
+	}
+	if err := errors.Join(probe, x.step(calm, OpConfirm, x.plan.To, x.confirm)); err != nil {
+		return x.lost(err, fmt.Sprintf("%s is promoted, but not as expected: compare its timeline history with the journal before anybody writes to it.", x.plan.To))
+	}
+	return x.finishPair(ctx, followed)
+}
+
+func (x *execution) noteFollowed(err error) {
+	switch {
+	case err == nil:
+		x.late = append(x.late, x.entry(OpFollow, x.plan.From, Done, "started as a standby", nil))
+	case !errors.Is(err, errNotFollowing):
+		x.late = append(x.late, x.entry(OpFollow, x.plan.From, Failing, err.Error(), nil))
+	}
+}
+
+// confirm checks the new timeline: newer than the old one, and forked at or
+// after the end of what the old primary had written.
+func (x *execution) confirm(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "confirming the new timeline")
+	defer cancel()
+	o := x.to().Observe(ctx)
+	if o.Server == nil {
+		return "", o.Failure
+	}
+	x.out.NewTimeline = o.Server.Timeline
+	if o.Server.InRecovery || o.Server.Timeline <= x.out.OldTimeline {
+		return "", fmt.Errorf("%s is on timeline %d after %d, in recovery: %t", x.plan.To, o.Server.Timeline, x.out.OldTimeline, o.Server.InRecovery)
+	}
+	fork, err := x.fork(ctx, o.Server.Timeline)
+	if err != nil {
+		return "", err
+	}
+	if fork.At < x.out.Gate {
+		return "", fmt.Errorf("timeline %d forked at %s, before the end of the old one at %s", o.Server.Timeline, fork.At, x.out.Gate)
+	}
+	x.thaw(ctx)
+	return fmt.Sprintf("timeline %d, forked from %d at %s", o.Server.Timeline, fork.Parent, fork.At), nil
+}
+
+// fork is where the new timeline left its parent: the last line of its history.
+func (x *execution) fork(ctx context.Context, timeline uint32) (Fork, error) {
+	forks, err := x.to().Forks(ctx, timeline)
+	if err != nil || len(forks) == 0 {
+		return Fork{}, errors.Join(errors.New("its timeline history can't be read"), err)
+	}
+	return forks[len(forks)-1], nil
+}
+
+// thaw lets the node stream again when it will be a standby one day; on a
+// primary the setting has no effect.
+func (x *execution) thaw(ctx context.Context) {
+	if x.plan.Kind != KindFailover {
+		return
+	}
+	if err := x.onTo.Thaw(ctx); err != nil {
+		x.todo("On %s: ALTER SYSTEM RESET primary_conninfo and reload, else it can't be a standby later (%v).", x.plan.To, err)
+	}
+}
+
+func (x *execution) probe(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "the probe write")
+	defer cancel()
+	return "committed", x.to().ProbeWrite(ctx)
+}
+
+// finishPair makes the pair whole again. What fails here leaves a working
+// primary, so the request still succeeds and says what is left to do.
+func (x *execution) finishPair(ctx context.Context, followed error) ending {
+	err := x.whole(ctx, followed)
+	if err != nil && ctx.Err() != nil {
+		return ending{interrupted: true}
+	}
+	if err != nil {
+		x.todo("%s is not a synchronous standby yet (%v). Mend what it names, then ask for `/pg rejoin %s`.", x.plan.From, err, x.plan.Pair)
+	}
+	return ending{cause: approvals.Succeed, why: x.summary(err == nil)}
+}
+
+func (x *execution) whole(ctx context.Context, followed error) error {
+	if err := x.step(ctx, OpSettleDisk, x.plan.To, x.settleDisk); err != nil {
+		return err
+	}
+	if followed != nil {
+		if err := x.step(ctx, OpRejoin, x.plan.From, x.rejoin); err != nil {
+			return err
+		}
+	}
+	for _, s := range []struct {
+		op   Op
+		node string
+		do   func(context.Context) (string, error)
+	}{{OpSync, x.plan.To, x.synchronous}, {OpLatch, x.plan.To, x.latch}, {OpTidy, x.plan.From, x.tidy}} {
+		if err := x.step(ctx, s.op, s.node, s.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *execution) settleDisk(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Rejoin, "the checkpoint of "+x.plan.To)
+	defer cancel()
+	return "done", x.to().Checkpoint(ctx)
+}
+
+// rejoin makes the old primary a standby, whatever its history ends with.
+func (x *execution) rejoin(ctx context.Context) (string, error) {
+	m := x.machine()
+	if m == nil {
+		return "", fmt.Errorf("no driver can start %s", x.plan.From)
+	}
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Rejoin, "the rejoin of "+x.plan.From)
+	defer cancel()
+	old, _ := x.pair.Node(x.plan.From)
+	if err := x.to().EnsureSlot(ctx, old.Slot); err != nil {
+		return "", err
+	}
+	order, err := x.rejoinOrder(ctx)
+	if err != nil {
+		return "", err
+	}
+	report, err := m.Rejoin(ctx, order, func(text string) { x.note(ctx, OpRejoin, x.plan.From, text) })
+	if err != nil {
+		return "", err
+	}
+	x.out.Rejoin = &report
+	return "rejoined: " + report.How, nil
+}
+
+func (x *execution) rejoinOrder(ctx context.Context) (RejoinOrder, error) {
+	o := x.to().Observe(ctx)
+	if o.Server == nil {
+		return RejoinOrder{}, o.Failure
+	}
+	order := RejoinOrder{Name: x.plan.From, Timeline: o.Server.Timeline}
+	if o.Server.Timeline == 1 {
+		return order, nil // never forked: any end of WAL that it received fits
+	}
+	fork, err := x.fork(ctx, o.Server.Timeline)
+	order.Fork = fork.At
+	return order, err
+}
+
+// synchronous waits until the old primary streams; then commits wait for it
+// again, at once where the names stood, else from now on.
+func (x *execution) synchronous(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Rejoin, "waiting for "+x.plan.From+" to stream")
+	defer cancel()
+	if err := x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" }); err != nil {
+		return "", err
+	}
+	text, err := x.names(ctx, x.plan.From)
+	if err != nil {
+		return "", err
+	}
+	err = x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" && s.SyncState == "sync" })
+	return "commits wait for " + x.plan.From + " (" + text + ")", err
+}
+
+func (x *execution) awaitStandby(ctx context.Context, fit func(Standby) bool) error {
+	return poll(ctx, 10*time.Millisecond, func(ctx context.Context) (bool, error) {
+		o := x.to().Observe(ctx)
+		if o.Server == nil {
+			return false, nil
+		}
+		all := claimants(o.Server, x.plan.From)
+		return len(all) == 1 && fit(all[0]), nil
+	})
+}
+
+// latch shows that the pair is synchronous from here on.
+func (x *execution) latch(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "arming the latch")
+	defer cancel()
+	rep, err := x.desk.arm(ctx, x.pair)
+	if err != nil {
+		return "", err
+	}
+	x.out.Synchronous = rep.Verdict.Since
+	return rep.Verdict.Headline, nil
+}
+
+// tidy drops the slot through which the new primary had streamed.
+func (x *execution) tidy(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "dropping the old slot")
+	defer cancel()
+	now, _ := x.pair.Node(x.plan.To)
+	return "slot " + now.Slot + " dropped", x.from().DropSlot(ctx, now.Slot)
+}
+
+func (x *execution) summary(whole bool) string {
+	text := fmt.Sprintf("%s is the primary.", x.plan.To)
+	if x.plan.Kind == KindRejoin {
+		text = fmt.Sprintf("%s is the primary, as before.", x.plan.To)
+	}
+	if !whole {
+		return text + " " + x.plan.From + " is not its standby yet: the guarantee is not back."
+	}
+	return text + " " + x.plan.From + " is its synchronous standby."
+}

@@ -1,0 +1,161 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"twokey/approvals"
+)
+
+// Report is one look at a pair.
+type Report struct {
+	Evidence Evidence
+	Verdict  Verdict
+	Open     *approvals.Request // the pair's open request
+	Conn     ConnString
+}
+
+// observe reads both nodes and their platforms at once. It always returns
+// within the deadline for one observation: a node that hangs costs only its
+// own answer.
+func (d *Desk) observe(ctx context.Context, p Pair) Evidence {
+	hands := d.opt.Hands[p.Name]
+	e := Evidence{Pair: p, At: d.now(), Thresholds: d.opt.Thresholds, Platform: map[string]Platform{}}
+	platforms := [2]Platform{}
+	var group errgroup.Group
+	for i, n := range p.Nodes {
+		group.Go(func() error {
+			ctx, cancel := within(ctx, d.opt.Timeouts.Observe, "observing "+n.Name)
+			defer cancel()
+			e.Nodes[i] = hands.Databases[n.Name].Observe(ctx)
+			return nil
+		})
+		group.Go(func() error {
+			platforms[i] = d.platform(ctx, hands, n.Name)
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them returns an error: what went wrong is in the evidence
+	for i, n := range p.Nodes {
+		e.Platform[n.Name] = platforms[i]
+	}
+	return e
+}
+
+func (d *Desk) platform(ctx context.Context, hands Hands, node string) Platform {
+	_, canStop := hands.Machines[node]
+	f, canFence := hands.fencer(node)
+	p := Platform{CanStop: canStop, CanFence: canFence, Power: PowerUnknown}
+	if !canFence {
+		return p
+	}
+	ctx, cancel := within(ctx, d.opt.Timeouts.Observe, "reading the power of "+node)
+	defer cancel()
+	p.FenceText = f.Describe()
+	power, err := f.Read(ctx)
+	if err != nil {
+		p.Problem = err.Error()
+		return p
+	}
+	p.Power = power
+	return p
+}
+
+// look observes a pair, adds what is remembered, judges, and remembers what
+// was seen.
+func (d *Desk) look(ctx context.Context, name string) (Report, error) {
+	p, err := d.pair(name)
+	if err != nil {
+		return Report{}, err
+	}
+	e := d.observe(ctx, p)
+	if err := d.remember(ctx, &e); err != nil {
+		return Report{}, err
+	}
+	return d.report(ctx, e)
+}
+
+// remember joins the evidence with the memory and writes back what changed.
+// Looks at one pair are ordered here, so that an older one can't overwrite a
+// newer one's memory.
+func (d *Desk) remember(ctx context.Context, e *Evidence) error {
+	d.memory.Lock()
+	defer d.memory.Unlock()
+	m, err := d.opt.Memory.Remembered(ctx, e.Pair.Name)
+	if err != nil {
+		return err
+	}
+	e.Memory, e.HasMemory = m, true
+	if last := d.lastLook[e.Pair.Name]; e.At.Before(last) {
+		return nil
+	}
+	d.lastLook[e.Pair.Name] = e.At
+	e.Memory = Remembering(*e)
+	return d.opt.Memory.Remember(ctx, e.Pair.Name, e.Memory, nil)
+}
+
+func (d *Desk) report(ctx context.Context, e Evidence) (Report, error) {
+	rep := Report{Evidence: e, Verdict: Judge(e)}
+	rep.Conn = e.Pair.Conn(rep.Verdict.Primary)
+	open, err := d.opt.Store.Open(ctx)
+	for i := range open {
+		if open[i].Subject.Pair == e.Pair.Name {
+			rep.Open = &open[i]
+		}
+	}
+	return rep, err
+}
+
+// arm looks, and where only the latch is missing shows it: one CHECKPOINT on
+// the primary, after which the checkpointer has surely taken over the settings,
+// and then the standby past that position.
+func (d *Desk) arm(ctx context.Context, p Pair) (Report, error) {
+	rep, err := d.look(ctx, p.Name)
+	r := classify(rep.Evidence)
+	if err != nil || !synchronousNow(r) || latchHolds(rep.Evidence.Memory.Latch, r) {
+		return rep, err
+	}
+	if err := d.opt.Hands[p.Name].Databases[r.from.Name].Checkpoint(ctx); err != nil {
+		return rep, err
+	}
+	return d.closeLatch(ctx, p, rep.Evidence)
+}
+
+func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, error) {
+	var latch *Latch
+	var l LSN
+	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+		then := d.observe(ctx, p)
+		r := classify(then)
+		if !synchronousNow(r) {
+			return false, errors.New("the pair stopped being synchronous while that was to be shown")
+		}
+		if l == 0 {
+			l = r.primary.FlushLSN
+		}
+		latch = Arm(first, then, l)
+		return latch != nil || keyOf(r) != keyOf(classify(first)), nil
+	})
+	if err != nil || latch == nil {
+		rep, lerr := d.look(ctx, p.Name)
+		return rep, errors.Join(err, lerr)
+	}
+	if err := d.keepLatch(ctx, p.Name, latch); err != nil {
+		return Report{}, err
+	}
+	return d.look(ctx, p.Name)
+}
+
+func (d *Desk) keepLatch(ctx context.Context, pair string, l *Latch) error {
+	d.memory.Lock()
+	defer d.memory.Unlock()
+	m, err := d.opt.Memory.Remembered(ctx, pair)
+	if err != nil {
+		return err
+	}
+	m.Latch = l
+	return d.opt.Memory.Remember(ctx, pair, m, nil)
+}

@@ -1,0 +1,227 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"twokey/approvals"
+)
+
+// switchover is the planned case: the old primary is stopped cleanly, and the
+// new one promoted once it holds the other's shutdown checkpoint. Until the
+// gate is passed every failure is taken back; after it, the only way is on.
+func (x *execution) switchover(ctx context.Context) ending {
+	if err := x.beforeStop(ctx); err != nil {
+		return x.takeBack(ctx, err, false)
+	}
+	calm := context.WithoutCancel(ctx) // a bot that is told to end doesn't leave writers waiting
+	clear, err := x.stopAndGate(calm)
+	if err != nil {
+		return x.takeBack(calm, err, true)
+	}
+	return x.forward(ctx, clear)
+}
+
+// beforeStop is everything that can be done while writes go on.
+func (x *execution) beforeStop(ctx context.Context) error {
+	for _, s := range []struct {
+		op   Op
+		node string
+		do   func(context.Context) (string, error)
+	}{
+		{OpLock, x.plan.To, x.lock},
+		{OpRecheck, "", x.recheck},
+		{OpPrepare, x.plan.To, x.prepare},
+		{OpCheckpoint, x.plan.From, x.checkpoints},
+	} {
+		if err := x.step(ctx, s.op, s.node, s.do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare makes the new primary ready for being one: a slot for the old one,
+// and its names as the policy wants them, confirmed by its checkpointer.
+func (x *execution) prepare(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "preparing "+x.plan.To)
+	defer cancel()
+	old, _ := x.pair.Node(x.plan.From)
+	if err := x.to().EnsureSlot(ctx, old.Slot); err != nil {
+		return "", fmt.Errorf("slot %s: %w", old.Slot, err)
+	}
+	want := ""
+	if x.plan.After == Block {
+		want = old.Name
+	}
+	return x.names(ctx, want)
+}
+
+// names sets synchronous_standby_names on the new primary unless they are so.
+func (x *execution) names(ctx context.Context, want string) (string, error) {
+	o := x.to().Observe(ctx)
+	if o.Server == nil {
+		return "", o.Failure
+	}
+	is := o.Server.Settings["synchronous_standby_names"]
+	if is == want || (want != "" && acceptableNames(is, want)) {
+		return fmt.Sprintf("names %q stand already", is), nil
+	}
+	if err := x.to().SetSyncNames(ctx, want); err != nil {
+		return "", fmt.Errorf("synchronous_standby_names: %w", err)
+	}
+	return fmt.Sprintf("names set to %q", want), nil
+}
+
+// checkpoints makes the shutdown checkpoint small: twice on the old primary,
+// as the first leaves what was written meanwhile, then on the new one.
+func (x *execution) checkpoints(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the checkpoints before the stop")
+	defer cancel()
+	for _, db := range []Database{x.from(), x.to(), x.from()} {
+		if err := db.Checkpoint(ctx); err != nil {
+			return "", err
+		}
+	}
+	return "done", nil
+}
+
+// stopAndGate orders the stop and waits at the gate. The intents of what
+// follows are journaled while the old primary is stopping.
+func (x *execution) stopAndGate(ctx context.Context) (Clearance, error) {
+	if err := x.setMark(ctx); err != nil {
+		return Clearance{}, &StepError{OpStop, x.plan.From, err}
+	}
+	if err := x.record(ctx, OpStop, x.plan.From, Intent, "", x.mark); err != nil {
+		return Clearance{}, &StepError{OpStop, x.plan.From, err}
+	}
+	x.mark.At = x.desk.now()
+	if err := x.quick(ctx, OpStop, x.plan.From, x.stop); err != nil {
+		return Clearance{}, err
+	}
+	var clear Clearance
+	err := x.quick(ctx, OpGate, x.plan.To, func(ctx context.Context) (string, error) {
+		var err error
+		clear, err = x.gate(ctx)
+		return clear.proof, err
+	})
+	return clear, err
+}
+
+// setMark looks a last time before the stop: the old primary still waits for
+// its standby, and its WAL stands here; the shutdown checkpoint must be newer.
+func (x *execution) setMark(ctx context.Context) error {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "the last look before the stop")
+	defer cancel()
+	e := x.desk.observe(ctx, x.pair)
+	r := classify(e)
+	if r.primary == nil || r.from.Name != x.plan.From || !synchronousNow(r) {
+		return fmt.Errorf("right before the stop %s no longer waits for %s", x.plan.From, x.plan.To)
+	}
+	x.mark = stopMark{LSN: r.primary.FlushLSN, Timeline: r.primary.Timeline}
+	x.out.OldTimeline = r.primary.Timeline
+	return nil
+}
+
+func (x *execution) stop(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "ordering the stop")
+	defer cancel()
+	return "fast shutdown ordered", x.machine().Stop(ctx)
+}
+
+// gate waits, at once, for three things: the shutdown checkpoint on the new
+// primary, the old one unable to come back, and the journal.
+func (x *execution) gate(ctx context.Context) (Clearance, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the stop of "+x.plan.From)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	var end WALEnd
+	group.Go(func() error { return x.awaitEnd(ctx, &end) })
+	group.Go(func() error { return x.machine().Stopped(ctx) })
+	group.Go(func() error {
+		return errors.Join(x.record(ctx, OpFollow, x.plan.From, Intent, "", nil), x.record(ctx, OpPromote, x.plan.To, Intent, "", nil))
+	})
+	if err := group.Wait(); err != nil {
+		return Clearance{}, err
+	}
+	x.out.Gate = end.End
+	return clearStopped(x.plan.From, end, x.mark.LSN, x.mark.Timeline)
+}
+
+func (x *execution) awaitEnd(ctx context.Context, end *WALEnd) error {
+	var last error
+	err := poll(ctx, 2*time.Millisecond, func(ctx context.Context) (bool, error) {
+		got, err := x.to().LastRecord(ctx)
+		if err != nil {
+			last = err
+			return false, nil // the deadline decides, not one failed question
+		}
+		*end, last = got, gatePassed(got, x.mark.LSN, x.mark.Timeline)
+		return last == nil, nil
+	})
+	return errors.Join(err, last)
+}
+
+// takeBack ends a switchover that may not go on: the old primary serves again.
+func (x *execution) takeBack(ctx context.Context, cause error, stopped bool) ending {
+	if ctx.Err() != nil && !stopped {
+		return ending{interrupted: true}
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := x.flush(ctx); err != nil {
+		x.log.Error("the journal is behind", "error", err)
+	}
+	if stopped {
+		if err := x.step(ctx, OpUndo, x.plan.From, x.restart); err != nil {
+			return x.lost(errors.Join(cause, err), fmt.Sprintf("Start %s by hand as it is, as the primary that it was; %s was not promoted and must not be.", x.plan.From, x.plan.To))
+		}
+	}
+	x.tidyUndone(ctx)
+	x.out.Serving = x.plan.From
+	return ending{cause: approvals.Abort, why: fmt.Sprintf("%v. Nothing changed: %s is the primary.", cause, x.plan.From)}
+}
+
+// restart brings the old primary back, through a hard stop if it hangs.
+func (x *execution) restart(ctx context.Context) (string, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "starting "+x.plan.From+" again")
+	defer cancel()
+	if err := x.machine().StopHard(ctx); err != nil {
+		return "", err
+	}
+	if err := x.machine().Start(ctx); err != nil {
+		return "", err
+	}
+	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+		o := x.from().Observe(ctx)
+		return o.Server != nil && !o.Server.InRecovery, nil
+	})
+	return x.plan.From + " is the primary again", err
+}
+
+// tidyUndone takes back what prepare did; it can wait for people if it fails.
+func (x *execution) tidyUndone(ctx context.Context) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "tidying up")
+	defer cancel()
+	old, _ := x.pair.Node(x.plan.From)
+	if err := x.to().DropSlot(ctx, old.Slot); err != nil {
+		x.todo("Drop slot %s on %s: it keeps WAL that nobody needs (%v).", old.Slot, x.plan.To, err)
+	}
+	if x.plan.After == Degrade {
+		if _, err := x.names(ctx, old.Name); err != nil {
+			x.todo("Set synchronous_standby_names to %s on %s, reload, CHECKPOINT (%v).", old.Name, x.plan.To, err)
+		}
+	}
+}
+
+func (x *execution) todo(format string, args ...any) {
+	x.out.Todo = append(x.out.Todo, fmt.Sprintf(format, args...))
+}
+
+func (x *execution) lost(err error, instructions string) ending {
+	x.todo("%s", instructions)
+	return ending{cause: approvals.Lose, why: err.Error()}
+}
