@@ -39,10 +39,8 @@ type Options struct {
 // whichever way they came. Its methods may be called by many at once; Run must
 // be running for approved requests to be executed.
 type Desk struct {
-	opt      Options
-	memory   sync.Mutex // orders looks, see remember
-	lastLook map[string]time.Time
-	start    chan string // ids of requests to execute
+	opt   Options
+	start chan string // ids of requests to execute
 
 	mu      sync.Mutex
 	changed map[string][]chan struct{} // who waits for a request to change
@@ -60,7 +58,7 @@ func NewDesk(o Options) (*Desk, error) {
 			}
 		}
 	}
-	return &Desk{opt: o, lastLook: map[string]time.Time{}, start: make(chan string, 1024), changed: map[string][]chan struct{}{}}, nil
+	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string][]chan struct{}{}}, nil
 }
 
 func (d *Desk) now() time.Time { return d.opt.Now() }

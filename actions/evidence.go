@@ -45,6 +45,7 @@ func (e Evidence) Observation(node string) Observation {
 
 // Remembered is what outlives an observation of a pair.
 type Remembered struct {
+	LookedAt     time.Time `json:"looked_at,omitzero"` // of the newest look
 	Latch        *Latch    `json:"latch,omitempty"`
 	Primary      string    `json:"primary,omitempty"`       // last seen primary
 	PrimaryAt    time.Time `json:"primary_at,omitzero"`     // when it was last seen as primary

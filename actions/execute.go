@@ -78,7 +78,7 @@ func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Reques
 // looked up only delays, until the request expires; one that may not vote any
 // more voids it.
 func (d *Desk) votersStillMay(ctx context.Context, r approvals.Request) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, d.now().Add(r.ExpiresAt.Sub(d.now())), errors.New("the request expired before its voters' accounts could be looked up"))
+	ctx, cancel := context.WithDeadlineCause(ctx, r.ExpiresAt, errors.New("the request expired before its voters' accounts could be looked up"))
 	defer cancel()
 	for _, v := range r.Votes {
 		err := poll(ctx, accountRetry, func(ctx context.Context) (bool, error) {
@@ -135,9 +135,7 @@ func (d *Desk) execution(r approvals.Request) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	granted := r
-	granted.State = approvals.Executing // a held request was granted before it was held
-	grant, err := approvals.MintGrant(granted, d.opt.Policy)
+	grant, err := approvals.MintGrant(r, d.opt.Policy)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ func latchHolds(l *Latch, r roles) bool {
 // the latch renewed when it still holds and opened when it doesn't.
 func Remembering(e Evidence) Remembered {
 	m, r := e.Memory, classify(e)
+	m.LookedAt = e.At
 	if r.primary != nil {
 		m.Primary, m.PrimaryAt, m.Timeline, m.SystemID = r.from.Name, e.At, r.primary.Timeline, r.primary.SystemID
 	}

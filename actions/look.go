@@ -78,23 +78,20 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 	return d.report(ctx, e)
 }
 
-// remember joins the evidence with the memory and writes back what changed.
-// Looks at one pair are ordered here, so that an older one can't overwrite a
-// newer one's memory.
+// remember joins the evidence with the memory and writes back what it leaves
+// behind, in one transaction. A look that began before the newest one doesn't
+// overwrite that one's memory.
 func (d *Desk) remember(ctx context.Context, e *Evidence) error {
-	d.memory.Lock()
-	defer d.memory.Unlock()
-	m, err := d.opt.Memory.Remembered(ctx, e.Pair.Name)
-	if err != nil {
-		return err
-	}
+	m, err := d.opt.Memory.Revise(ctx, e.Pair.Name, func(m Remembered) (Remembered, []approvals.Event) {
+		if e.At.Before(m.LookedAt) {
+			return m, nil
+		}
+		fresh := *e
+		fresh.Memory, fresh.HasMemory = m, true
+		return Remembering(fresh), nil
+	})
 	e.Memory, e.HasMemory = m, true
-	if last := d.lastLook[e.Pair.Name]; e.At.Before(last) {
-		return nil
-	}
-	d.lastLook[e.Pair.Name] = e.At
-	e.Memory = Remembering(*e)
-	return d.opt.Memory.Remember(ctx, e.Pair.Name, e.Memory, nil)
+	return err
 }
 
 func (d *Desk) report(ctx context.Context, e Evidence) (Report, error) {
@@ -150,12 +147,9 @@ func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, 
 }
 
 func (d *Desk) keepLatch(ctx context.Context, pair string, l *Latch) error {
-	d.memory.Lock()
-	defer d.memory.Unlock()
-	m, err := d.opt.Memory.Remembered(ctx, pair)
-	if err != nil {
-		return err
-	}
-	m.Latch = l
-	return d.opt.Memory.Remember(ctx, pair, m, nil)
+	_, err := d.opt.Memory.Revise(ctx, pair, func(m Remembered) (Remembered, []approvals.Event) {
+		m.Latch = l
+		return m, nil
+	})
+	return err
 }

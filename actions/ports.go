@@ -198,8 +198,9 @@ type Entry struct {
 type Memory interface {
 	// Remembered gives what is known of a pair; the zero value when nothing is.
 	Remembered(ctx context.Context, pair string) (Remembered, error)
-	// Remember replaces it, and appends the events in the same transaction.
-	Remember(ctx context.Context, pair string, m Remembered, events []approvals.Event) error
+	// Revise replaces it by what change makes of it, and appends the events, in
+	// one transaction. It returns what is remembered from then on.
+	Revise(ctx context.Context, pair string, change func(Remembered) (Remembered, []approvals.Event)) (Remembered, error)
 }
 
 // Samples keeps the compact history from which charts and metrics are made.

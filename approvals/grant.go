@@ -11,12 +11,12 @@ type Grant struct {
 	digest  Digest
 }
 
-// MintGrant derives the grant from a stored request: executing, claimed, with
+// MintGrant derives the grant from a stored request: claimed and running, with
 // Required votes of distinct approvers, none of them the requester's unless
 // the policy allowed it, all for the digest that the request has now.
 func MintGrant(r Request, p Policy) (Grant, error) {
-	if r.State != Executing || r.Attempt == "" {
-		return Grant{}, refuse(CodeState, "request %s is %s; only a claimed, executing request gives a grant", r.ID, r.State)
+	if !r.State.Running() || r.Attempt == "" {
+		return Grant{}, refuse(CodeState, "request %s is %s; only a claimed, running request gives a grant", r.ID, r.State)
 	}
 	digest := r.Digest()
 	voters := map[Person]bool{}
