@@ -56,7 +56,7 @@ type Remembered struct {
 	RejoinWanted string    `json:"rejoin_wanted,omitempty"` // node that a failover left behind
 	Health       Health    `json:"health,omitempty"`        // at the last sweep
 	HealthSince  time.Time `json:"health_since,omitzero"`
-	Incident     string    `json:"incident,omitempty"` // id of the open alert
+	IncidentAt   time.Time `json:"incident_at,omitzero"` // since when people have been told that something is wrong
 }
 
 // Latch is "synchronous since": from L on, whatever the primary acknowledged is

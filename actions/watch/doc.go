@@ -1,0 +1,15 @@
+// Package watch looks at every pair on a schedule, keeps a sample of each look,
+// and tells people when a pair's health changes. It never acts on a pair: the
+// one thing that a sweep may do is the CHECKPOINT that shows a pair to be
+// synchronous (see actions.Desk.Verify).
+//
+// Whom it tells and how is not its business: it appends facts to the audit log,
+// in the same transaction that remembers the health, so that the same change is
+// never told twice, not even by a bot that was killed in between. While a
+// failover runs nothing is told: its own message does that.
+//
+// How it fails: a pair that can't be looked at (the store is full, say) is
+// logged and tried again at the next sweep; the other pairs are not kept
+// waiting. A sweep that is still running when the next one is due makes that
+// one be skipped.
+package watch

@@ -1,0 +1,200 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"golang.org/x/sync/errgroup"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// Desk is how watch looks at pairs; *actions.Desk is one.
+type Desk interface {
+	Pairs() []actions.Pair
+	Verify(ctx context.Context, pair string) (actions.Report, error)
+}
+
+// Log takes facts.
+type Log interface {
+	Append(ctx context.Context, events []approvals.Event) error
+}
+
+// Options are what a Watch works with; all are needed.
+type Options struct {
+	Desk     Desk
+	Memory   actions.Memory
+	Samples  actions.Samples
+	Log      Log
+	Check    string // cron spec of the sweeps, seconds optional
+	Report   string // cron spec of the health report; "" for none
+	Location *time.Location
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// sweepWidth is how many pairs a sweep looks at at once.
+const sweepWidth = 8
+
+// Watch sweeps on a schedule.
+type Watch struct {
+	opt    Options
+	check  cron.Schedule
+	report cron.Schedule
+}
+
+// New checks the two schedules.
+func New(o Options) (*Watch, error) {
+	w := &Watch{opt: o}
+	var err error
+	if w.check, err = ParseSchedule(o.Check); err != nil {
+		return nil, fmt.Errorf("the schedule of the checks: %w", err)
+	}
+	if o.Report == "" {
+		return w, nil
+	}
+	if w.report, err = ParseSchedule(o.Report); err != nil {
+		return nil, fmt.Errorf("the schedule of the report: %w", err)
+	}
+	return w, nil
+}
+
+// ParseSchedule reads a cron spec: five fields, or six with seconds first, or
+// a descriptor such as "@every 1m".
+func ParseSchedule(spec string) (cron.Schedule, error) {
+	p := cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+	s, err := p.Parse(spec)
+	if err != nil {
+		return nil, fmt.Errorf("%q is no cron schedule (%w); write for example \"*/1 * * * *\" for every minute", spec, err)
+	}
+	return s, nil
+}
+
+// Run sweeps and reports on schedule until ctx ends, and waits for what is
+// under way.
+func (w *Watch) Run(ctx context.Context) error {
+	c := cron.New(cron.WithLocation(w.opt.Location), cron.WithChain(cron.SkipIfStillRunning(cronLog{w.opt.Logger})))
+	c.Schedule(w.check, cron.FuncJob(func() { w.Sweep(ctx) }))
+	if w.report != nil {
+		c.Schedule(w.report, cron.FuncJob(func() { w.Tell(ctx) }))
+	}
+	w.Sweep(ctx) // the first look doesn't wait for the schedule
+	c.Start()
+	<-ctx.Done()
+	<-c.Stop().Done()
+	return nil
+}
+
+// Sweep looks once at every pair.
+func (w *Watch) Sweep(ctx context.Context) {
+	w.each(ctx, func(ctx context.Context, _ int, p actions.Pair) error {
+		rep, err := w.opt.Desk.Verify(ctx, p.Name)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			w.opt.Samples.AddSample(ctx, p.Name, SampleOf(rep)),
+			w.note(ctx, rep),
+		)
+	})
+}
+
+// each calls look for every pair, a few at a time; what fails is logged.
+func (w *Watch) each(ctx context.Context, look func(context.Context, int, actions.Pair) error) {
+	var group errgroup.Group
+	group.SetLimit(sweepWidth)
+	for i, p := range w.opt.Desk.Pairs() {
+		group.Go(func() error {
+			if err := look(ctx, i, p); err != nil && ctx.Err() == nil {
+				w.opt.Logger.Error("a pair was not looked at", "pair", p.Name, "error", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // failures were logged one by one
+}
+
+// note remembers the health and appends an event when it changed.
+func (w *Watch) note(ctx context.Context, rep actions.Report) error {
+	if rep.Open != nil && rep.Open.State.Running() {
+		return nil
+	}
+	var eventErr error
+	_, err := w.opt.Memory.Revise(ctx, rep.Evidence.Pair.Name, func(m actions.Remembered) (actions.Remembered, []approvals.Event) {
+		next, alert, kind := Note(m, rep.Verdict, rep.Evidence)
+		if kind == "" {
+			return next, nil
+		}
+		e, err := event(rep.Evidence.At, approvals.PairSubject(alert.Pair), kind, alert)
+		eventErr = err
+		return next, []approvals.Event{e}
+	})
+	return errors.Join(err, eventErr)
+}
+
+// Note decides what a health, seen now, means after the one remembered: an
+// alert when it got worse or is bad in another way, a recovery when it is well
+// again, nothing (kind "") when it is as before or just arming. Pure.
+func Note(m actions.Remembered, v actions.Verdict, e actions.Evidence) (next actions.Remembered, a Alert, kind string) {
+	next = m
+	if m.Health == v.Health {
+		return next, a, ""
+	}
+	next.Health, next.HealthSince = v.Health, e.At
+	a = Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Headline, Since: m.IncidentAt}
+	switch {
+	case v.Health.Severity() >= alertFrom:
+		if m.IncidentAt.IsZero() {
+			next.IncidentAt, a.Since = e.At, e.At
+		}
+		return next, a, KindAlert
+	case !m.IncidentAt.IsZero() && v.Health == actions.HealthOK:
+		next.IncidentAt = time.Time{}
+		return next, a, KindRecovered
+	}
+	return next, a, ""
+}
+
+// alertFrom is the severity from which a change is worth an alert.
+const alertFrom = 2
+
+// Tell looks at every pair and appends one report.
+func (w *Watch) Tell(ctx context.Context) {
+	rows := make([]Row, len(w.opt.Desk.Pairs()))
+	w.each(ctx, func(ctx context.Context, i int, p actions.Pair) error {
+		rows[i] = Row{Pair: p.Name, Text: "could not be looked at"}
+		rep, err := w.opt.Desk.Verify(ctx, p.Name)
+		if err == nil {
+			rows[i] = rowOf(rep)
+		}
+		return err
+	})
+	e, err := event(w.opt.Now(), "bot", KindReport, Report{rows})
+	if err == nil {
+		err = w.opt.Log.Append(ctx, []approvals.Event{e})
+	}
+	if err != nil {
+		w.opt.Logger.Error("the health report was not written", "error", err)
+	}
+}
+
+func rowOf(rep actions.Report) Row {
+	v := rep.Verdict
+	return Row{
+		Pair: rep.Evidence.Pair.Name, Health: v.Health, Since: rep.Evidence.Memory.HealthSince,
+		Primary: v.Primary, Standby: v.Standby, Replay: SampleOf(rep).Replay, Text: v.Headline,
+	}
+}
+
+// cronLog lets cron say that it skipped a sweep.
+type cronLog struct{ log *slog.Logger }
+
+func (c cronLog) Info(msg string, kv ...any) { c.log.Debug(msg, kv...) }
+func (c cronLog) Error(err error, msg string, kv ...any) {
+	c.log.Error(msg, append(kv, "error", err)...)
+}

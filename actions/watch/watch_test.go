@@ -1,0 +1,80 @@
+package watch_test
+
+import (
+	"testing"
+	"time"
+
+	"twokey/actions"
+	"twokey/actions/watch"
+)
+
+func TestNoteTellsEachChangeOnce(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var m actions.Remembered
+	for i, row := range []struct {
+		health actions.Health
+		kind   string
+		why    string
+		since  int // minute of the incident's start
+	}{
+		{actions.HealthArming, "", "a pair that is just being shown is no news", 0},
+		{actions.HealthOK, "", "a first good look is no recovery", 0},
+		{actions.HealthBlocked, watch.KindAlert, "the standby went away", 2},
+		{actions.HealthBlocked, "", "the same again is not told twice", 0},
+		{actions.HealthPrimaryGone, watch.KindAlert, "it got worse: another thing to tell, the same incident", 2},
+		{actions.HealthArming, "", "back, but not shown yet: the incident is not over", 0},
+		{actions.HealthOK, watch.KindRecovered, "now it is, and it began in minute 2", 2},
+		{actions.HealthOK, "", "well again is told once", 0},
+		{actions.HealthHalfSeen, "", "the bot can't see the standby, the primary can: no alert", 0},
+		{actions.HealthOK, "", "and so no recovery", 0},
+		{actions.HealthUnprotected, watch.KindAlert, "a new incident has a start of its own", 10},
+	} {
+		at := start.Add(time.Duration(i) * time.Minute)
+		e := actions.Evidence{Pair: actions.Pair{Name: "orders"}, At: at, Memory: m}
+		next, alert, kind := watch.Note(m, actions.Verdict{Health: row.health}, e)
+		if kind != row.kind {
+			t.Errorf("minute %d, %s: kind %q, want %q: %s", i, row.health, kind, row.kind, row.why)
+		}
+		if want := start.Add(time.Duration(row.since) * time.Minute); kind != "" && !alert.Since.Equal(want) {
+			t.Errorf("minute %d, %s: since %s, want %s", i, row.health, alert.Since, want)
+		}
+		m = next
+	}
+}
+
+func TestSampleLeavesTheUnknownOut(t *testing.T) {
+	t.Parallel()
+	pair := actions.Pair{Name: "orders", Nodes: [2]actions.Node{{Name: "dc1"}, {Name: "dc2", Slot: "twokey_dc2"}}}
+	primary := &actions.Server{FlushLSN: 1000, SyncWaiters: 3, Slots: []actions.Slot{{Name: "twokey_dc2", RestartLSN: 400}}}
+	rep := actions.Report{
+		Verdict:  actions.Verdict{Primary: "dc1", Standby: "dc2", Health: actions.HealthBlocked},
+		Evidence: actions.Evidence{Pair: pair, Nodes: [2]actions.Observation{{Node: "dc1", Server: primary}, {Node: "dc2", Failure: &actions.Failure{}}}},
+	}
+	s := watch.SampleOf(rep)
+	if s.Write != nil || s.Flush != nil || s.Replay != nil {
+		t.Errorf("no walsender, but lags %v %v %v; unknown must not be a number", s.Write, s.Flush, s.Replay)
+	}
+	if s.SlotBytes == nil || *s.SlotBytes != 600 || s.Waiters == nil || *s.Waiters != 3 {
+		t.Errorf("slot bytes %v, waiters %v; want 600 and 3", s.SlotBytes, s.Waiters)
+	}
+	primary.Standbys = []actions.Standby{{Name: "dc2", State: "streaming", Write: 900, Flush: 900, Replay: 1000}}
+	s = watch.SampleOf(rep)
+	if s.Replay == nil || *s.Replay != 0 || *s.Flush != 100 {
+		t.Errorf("replay %v, flush %v; want 0 and 100", s.Replay, s.Flush)
+	}
+}
+
+func TestScheduleErrorsSayHowToWriteOne(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"", "every minute", "61 * * * *", "* * *"} {
+		if _, err := watch.ParseSchedule(bad); err == nil {
+			t.Errorf("%q was taken for a schedule", bad)
+		}
+	}
+	for _, good := range []string{"*/5 * * * *", "*/10 * * * * *", "@every 30s", "0 9 * * 1-5"} {
+		if _, err := watch.ParseSchedule(good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+}
