@@ -26,14 +26,30 @@ func testMemory(t *testing.T, b bundle) {
 		Latch: &actions.Latch{SystemID: "7", Timeline: 3, L: 0x3000060, Since: b.clock.Now()}, Primary: "dc1",
 		PrimaryAt: b.clock.Now().Add(time.Nanosecond), Health: actions.HealthOK,
 	}
-	must(t, b.Remember(t.Context(), "orders", m, []approvals.Event{{Subject: "pair/orders", Kind: "latch"}}))
-	got, err := b.Remembered(t.Context(), "orders")
+	got, err := b.Revise(t.Context(), "orders", func(was actions.Remembered) (actions.Remembered, []approvals.Event) {
+		if diff := cmp.Diff(actions.Remembered{}, was); diff != "" {
+			t.Errorf("the first revision begins with something:\n%s", diff)
+		}
+		return m, []approvals.Event{{Subject: "pair/orders", Kind: "latch"}}
+	})
+	if diff := cmp.Diff(m, got); err != nil || diff != "" {
+		t.Errorf("revised: %v (-want +got)\n%s", err, diff)
+	}
+	got, err = b.Remembered(t.Context(), "orders")
 	if diff := cmp.Diff(m, got); err != nil || diff != "" {
 		t.Errorf("remembered: %v (-want +got)\n%s", err, diff)
 	}
-	bad := []approvals.Event{{Kind: "no subject"}}
-	if err := b.Remember(t.Context(), "orders", actions.Remembered{}, bad); err == nil {
+	_, err = b.Revise(t.Context(), "orders", func(was actions.Remembered) (actions.Remembered, []approvals.Event) {
+		if diff := cmp.Diff(m, was); diff != "" {
+			t.Errorf("the next revision doesn't begin with the last:\n%s", diff)
+		}
+		return actions.Remembered{}, []approvals.Event{{Kind: "no subject"}}
+	})
+	if err == nil {
 		t.Fatal("an event without a subject was stored")
+	}
+	if got, err := b.Revise(t.Context(), "orders", same); err != nil || cmp.Diff(m, got) != "" {
+		t.Errorf("a revision that changes nothing: %v, %v", got, err)
 	}
 	got, err = b.Remembered(t.Context(), "orders")
 	if diff := cmp.Diff(m, got); err != nil || diff != "" {
@@ -43,6 +59,8 @@ func testMemory(t *testing.T, b bundle) {
 		t.Errorf("events: %v", events)
 	}
 }
+
+func same(m actions.Remembered) (actions.Remembered, []approvals.Event) { return m, nil }
 
 func testSamples(t *testing.T, b bundle) {
 	n, w := func(v uint64) *uint64 { return &v }, -3
@@ -215,7 +233,7 @@ func testConcurrency(t *testing.T, b bundle) {
 			t.Error(err)
 		}
 	}
-	for i := range 8 {
+	for range 8 {
 		g.Go(func() {
 			_, err := b.Update(t.Context(), "01", Yes("dba-1", b.clock.Now()))
 			note("vote", err)
@@ -227,7 +245,11 @@ func testConcurrency(t *testing.T, b bundle) {
 		g.Go(func() { note("seen", second(b.Seen(t.Context(), "one key", time.Hour))) })
 		g.Go(func() { note("sample", b.AddSample(t.Context(), "orders", actions.Sample{At: b.clock.Now()})) })
 		g.Go(func() {
-			note("memory", b.Remember(t.Context(), fmt.Sprint("pair", i), actions.Remembered{}, []approvals.Event{{Subject: "bot", Kind: "m"}}))
+			_, err := b.Revise(t.Context(), "one pair", func(m actions.Remembered) (actions.Remembered, []approvals.Event) {
+				m.Timeline++
+				return m, []approvals.Event{{Subject: "bot", Kind: "m"}}
+			})
+			note("memory", err)
 		})
 		g.Go(func() { _, err := b.Open(t.Context()); note("open", err) })
 	}
@@ -238,6 +260,9 @@ func testConcurrency(t *testing.T, b bundle) {
 	g.Wait()
 	if results["vote "] != 2 || results["claim "] != 1 || results["claim wrong_state"] != 7 {
 		t.Errorf("results: %v", results)
+	}
+	if m, err := b.Remembered(t.Context(), "one pair"); m.Timeline != 8 || err != nil {
+		t.Errorf("8 revisions at once counted to %d, %v", m.Timeline, err)
 	}
 	kinds := map[string]int{}
 	for _, e := range b.events(t) {
@@ -279,7 +304,7 @@ func calls(b bundle, ctx context.Context, name string) map[string]func() error {
 		"advance":    func() error { return b.Advance(ctx, name, 1) },
 		"set place":  func() error { return b.SetPlace(ctx, name, "x") },
 		"setting":    func() error { return b.SetSetting(ctx, name, "x") },
-		"remember":   func() error { return b.Remember(ctx, name, actions.Remembered{}, nil) },
+		"revise":     func() error { _, err := b.Revise(ctx, name, same); return err },
 		"add sample": func() error { return b.AddSample(ctx, name, actions.Sample{At: b.clock.Now()}) },
 		"cursor":     func() error { _, err := b.Cursor(ctx, name); return err },
 		"place":      func() error { _, _, err := b.Place(ctx, name); return err },
