@@ -6,28 +6,28 @@ import "time"
 // is remembered, and what the platform says. It is complete: judging it reads
 // nothing else.
 type Evidence struct {
-	Pair       Pair
-	At         time.Time
-	Nodes      [2]Observation // in the pair's order
-	Memory     Remembered
-	HasMemory  bool                // false without a store: the latch is unknown, not open
-	Platform   map[string]Platform // by node
-	Thresholds Thresholds
+	Pair       Pair                `json:"pair"`
+	At         time.Time           `json:"at"`
+	Nodes      [2]Observation      `json:"nodes"` // in the pair's order
+	Memory     Remembered          `json:"memory"`
+	HasMemory  bool                `json:"has_memory"` // false without a store: the latch is unknown, not open
+	Platform   map[string]Platform `json:"platform"`   // by node
+	Thresholds Thresholds          `json:"thresholds"`
 }
 
 // Platform is what the platform's driver says of one node.
 type Platform struct {
-	CanStop   bool   // the bot can stop, start and rejoin the server
-	CanFence  bool   // the bot can take its power and read that back
-	FenceText string // how, and what counts as proof
-	Power     Power
-	Problem   string // why the power could not be read
+	CanStop   bool   `json:"can_stop"`   // the bot can stop, start and rejoin the server
+	CanFence  bool   `json:"can_fence"`  // the bot can take its power and read that back
+	FenceText string `json:"fence_text"` // how, and what counts as proof
+	Power     Power  `json:"power"`
+	Problem   string `json:"problem"` // why the power could not be read
 }
 
 // Thresholds say from when a lag is worth a warning.
 type Thresholds struct {
-	LagBytes uint64        // of replay, on the standby
-	LagTime  time.Duration // only counts while bytes are behind
+	LagBytes uint64        `json:"lag_bytes"` // of replay, on the standby
+	LagTime  time.Duration `json:"lag_time"`  // only counts while bytes are behind
 }
 
 // DefaultThresholds are 16 MiB and 5 s.

@@ -12,10 +12,10 @@ import (
 
 // Report is one look at a pair.
 type Report struct {
-	Evidence Evidence
-	Verdict  Verdict
-	Open     *approvals.Request // the pair's open request
-	Conn     ConnString
+	Evidence Evidence           `json:"evidence"`
+	Verdict  Verdict            `json:"verdict"`
+	Open     *approvals.Request `json:"open,omitempty"` // the pair's open request
+	Conn     ConnString         `json:"conn"`
 }
 
 // observe reads both nodes and their platforms at once. It always returns

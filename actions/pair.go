@@ -8,14 +8,14 @@ import (
 
 // Node is one server of a pair, as configured.
 type Node struct {
-	Name string // unique in its pair; the standby's sync name and application_name
-	Site string
-	Host string // what clients and the partner connect to
-	Port uint16
-	Slot string // physical slot that this node streams from when it is the standby
+	Name string `json:"name"` // unique in its pair; the standby's sync name and application_name
+	Site string `json:"site"`
+	Host string `json:"host"` // what clients and the partner connect to
+	Port uint16 `json:"port"`
+	Slot string `json:"slot"` // physical slot that this node streams from when it is the standby
 	// Source is the address from which this node's WAL receiver reaches its
 	// partner, as pg_stat_replication shows it.
-	Source string
+	Source string `json:"source"`
 }
 
 // Addr is host:port.
@@ -34,13 +34,13 @@ const (
 // Pair is a primary and its synchronous standby; which is which is never
 // configured, only observed.
 type Pair struct {
-	Name            string
-	Nodes           [2]Node
-	Database        string // that clients connect to
-	SSLMode         string // in the connection string
-	User            string // in the connection string, may be empty
-	AfterSwitchover After
-	AfterFailover   After
+	Name            string  `json:"name"`
+	Nodes           [2]Node `json:"nodes"`
+	Database        string  `json:"database"` // that clients connect to
+	SSLMode         string  `json:"sslmode"`  // in the connection string
+	User            string  `json:"user"`     // in the connection string, may be empty
+	AfterSwitchover After   `json:"after_switchover"`
+	AfterFailover   After   `json:"after_failover"`
 }
 
 // Node gives the node of that name.
