@@ -18,23 +18,31 @@ type Report struct {
 	Conn     ConnString         `json:"conn"`
 }
 
-// observe reads both nodes and their platforms at once. It always returns
+// Looking is how one look at a pair is made.
+type Looking struct {
+	Timeouts   Timeouts
+	Thresholds Thresholds
+	Now        func() time.Time
+}
+
+// Observe reads both nodes and their platforms at once. It always returns
 // within the deadline for one observation: a node that hangs costs only its
-// own answer.
-func (d *Desk) observe(ctx context.Context, p Pair) Evidence {
-	hands := d.opt.Hands[p.Name]
-	e := Evidence{Pair: p, At: d.now(), Thresholds: d.opt.Thresholds, Platform: map[string]Platform{}}
+// own answer. What is remembered is not in it.
+func Observe(ctx context.Context, p Pair, hands Hands, how Looking) Evidence {
+	e := Evidence{Pair: p, At: how.Now(), Thresholds: how.Thresholds, Platform: map[string]Platform{}}
 	platforms := [2]Platform{}
 	var group errgroup.Group
 	for i, n := range p.Nodes {
 		group.Go(func() error {
-			ctx, cancel := within(ctx, d.opt.Timeouts.Observe, "observing "+n.Name)
+			ctx, cancel := within(ctx, how.Timeouts.Observe, "observing "+n.Name)
 			defer cancel()
 			e.Nodes[i] = hands.Databases[n.Name].Observe(ctx)
 			return nil
 		})
 		group.Go(func() error {
-			platforms[i] = d.platform(ctx, hands, n.Name)
+			ctx, cancel := within(ctx, how.Timeouts.Observe, "reading the power of "+n.Name)
+			defer cancel()
+			platforms[i] = platformOf(ctx, hands, n.Name)
 			return nil
 		})
 	}
@@ -45,15 +53,13 @@ func (d *Desk) observe(ctx context.Context, p Pair) Evidence {
 	return e
 }
 
-func (d *Desk) platform(ctx context.Context, hands Hands, node string) Platform {
+func platformOf(ctx context.Context, hands Hands, node string) Platform {
 	_, canStop := hands.Machines[node]
 	f, canFence := hands.fencer(node)
 	p := Platform{CanStop: canStop, CanFence: canFence, Power: PowerUnknown}
 	if !canFence {
 		return p
 	}
-	ctx, cancel := within(ctx, d.opt.Timeouts.Observe, "reading the power of "+node)
-	defer cancel()
 	p.FenceText = f.Describe()
 	power, err := f.Read(ctx)
 	if err != nil {
@@ -62,6 +68,10 @@ func (d *Desk) platform(ctx context.Context, hands Hands, node string) Platform 
 	}
 	p.Power = power
 	return p
+}
+
+func (d *Desk) observe(ctx context.Context, p Pair) Evidence {
+	return Observe(ctx, p, d.opt.Hands[p.Name], Looking{d.opt.Timeouts, d.opt.Thresholds, d.opt.Now})
 }
 
 // look observes a pair, adds what is remembered, judges, and remembers what
