@@ -240,7 +240,7 @@ Install it:
   Debian, Ubuntu:  sudo apt-get install postgresql
   Fedora, RHEL:    sudo dnf install postgresql-server postgresql-contrib
   macOS:           brew install postgresql@17
-  anywhere else:   set TWOKEY_PGBIN to the folder that holds initdb, postgres, pg_ctl, pg_basebackup, pg_rewind, pg_controldata, pg_waldump, pg_resetwal`
+  anywhere else:   set TWOKEY_PGBIN to the folder that holds initdb, postgres, pg_ctl, pg_basebackup, pg_rewind, pg_controldata, pg_waldump`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -18,7 +18,7 @@ const (
 // of the PostgreSQL project and Homebrew's all put them in one folder.
 func Required() []string {
 	return []string{
-		"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_waldump", "pg_resetwal",
+		"initdb", "postgres", "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_waldump",
 	}
 }
 

@@ -1,0 +1,114 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Start starts the server as its data folder stands, unless it runs already, and returns once the postmaster
+// has taken the data folder. It doesn't wait for sessions to be let in: see [Server.WaitReady]. The postmaster
+// gets a session of its own, so that Ctrl-C in the terminal doesn't reach it, and outlives this process.
+//
+// Errors: [ErrUnfit], [ErrLeftovers], [*StartError] when it ended at once, ctx's; in the last case it may
+// still come up.
+func (s Server) Start(ctx context.Context) (Process, error) {
+	if p, running, err := s.Running(ctx); err != nil || running {
+		return p, err
+	}
+	if err := s.mayStart(ctx); err != nil {
+		return Process{}, fmt.Errorf("start the server in %s: %w", s.DataDir, err)
+	}
+	pid, err := s.spawn()
+	if err != nil {
+		return Process{}, fmt.Errorf("start the server in %s: %w", s.DataDir, err)
+	}
+	return s.await(ctx, pid, func(Process) bool { return true })
+}
+
+// WaitReady returns once the running server lets sessions in. Errors: [*StartError] when it has ended, ctx's.
+func (s Server) WaitReady(ctx context.Context) error {
+	file, err := s.readPidFile()
+	if err != nil {
+		return &StartError{DataDir: s.DataDir, Log: s.logTail()}
+	}
+	_, err = s.await(ctx, file.pid, func(p Process) bool { return p.Status == Ready })
+	return err
+}
+
+// mayStart refuses what must not run, and clears away what would keep the server from starting although
+// nothing runs: PostgreSQL takes any process of the recorded number for itself, also a zombie.
+func (s Server) mayStart(ctx context.Context) error {
+	unfit, err := exists(s.rewindMark())
+	if err != nil {
+		return err
+	}
+	if unfit {
+		return ErrUnfit
+	}
+	left, err := s.Processes(ctx)
+	if err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%w: processes %v", ErrLeftovers, left)
+	}
+	if err := os.Remove(s.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (s Server) rewindMark() string { return s.DataDir + ".rewind-unfinished" }
+
+func (s Server) spawn() (int, error) {
+	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return 0, fmt.Errorf("open its log: %w", err)
+	}
+	defer func() { _ = log.Close() }() // the server has its own copy
+	if err := s.User.Own(s.LogFile); err != nil {
+		return 0, err
+	}
+	args := []string{"-D", s.DataDir}
+	if s.ConfigFile != "" {
+		args = append(args, "-c", "config_file="+s.ConfigFile)
+	}
+	if s.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(s.Port))
+	}
+	cmd := exec.Command(s.Programs.Path("postgres"), args...)
+	cmd.Env, cmd.Dir = s.Programs.Env(), s.DataDir
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User.credential()}
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	pid := cmd.Process.Pid
+	return pid, cmd.Process.Release() // nobody waits for it: whoever looks reaps it
+}
+
+// await polls until the postmaster of that number says what is wanted, or has ended.
+func (s Server) await(ctx context.Context, pid int, wanted func(Process) bool) (Process, error) {
+	for {
+		f, err := describe(ctx, pid)
+		if err == nil {
+			reap(pid, f)
+		}
+		if errors.Is(err, errGone) || f.zombie {
+			return Process{}, &StartError{DataDir: s.DataDir, Log: s.logTail()}
+		}
+		p, running, err := s.Running(ctx)
+		if err == nil && running && p.PID == pid && wanted(p) {
+			return p, nil
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return Process{}, fmt.Errorf("wait for the server in %s to come up: %w", s.DataDir, context.Cause(ctx))
+		}
+	}
+}

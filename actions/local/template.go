@@ -1,0 +1,149 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"twokey/actions/local/internal/cachedir"
+	"twokey/actions/local/internal/filelock"
+)
+
+// Templates keeps folders that take long to make and are copied for each use, such as fresh data folders. It
+// is shared by all processes of a user. An entry is complete or not there, and never changes.
+type Templates struct {
+	// Folder holds the entries; empty is a folder in the user's cache.
+	Folder string
+	// User owns the entries' content; nil is the caller.
+	User *User
+}
+
+// unusedFor is after how long an entry that nobody copied is removed.
+const unusedFor = 14 * 24 * time.Hour
+
+// Copy puts a copy of the entry at a new path, owned by the user, and makes the entry first if there is none:
+// build gets an empty folder of the user's to fill. Of several processes that want an entry that isn't there
+// one builds it and the others wait.
+func (t Templates) Copy(ctx context.Context, key, to string, build func(ctx context.Context, dir string) error) error {
+	entry, err := t.entry(ctx, key, build)
+	if err != nil {
+		return fmt.Errorf("make template %s: %w", key, err)
+	}
+	if err := CopyFolder(ctx, entry, to, t.User); err != nil {
+		return fmt.Errorf("copy template %s: %w", key, err)
+	}
+	return nil
+}
+
+func (t Templates) entry(ctx context.Context, key string, build func(context.Context, string) error) (string, error) {
+	folder, err := t.folder()
+	if err != nil {
+		return "", err
+	}
+	unlock, err := filelock.Lock(ctx, filepath.Join(folder, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	entry := filepath.Join(folder, key)
+	now := time.Now()
+	if err := os.Chtimes(entry, now, now); err == nil { // it is there, and in use
+		return entry, nil
+	}
+	removeUnused(folder, now)
+	return entry, t.build(ctx, entry, build)
+}
+
+// folder returns the folder of entries, made if need be. Servers' users must be able to enter it.
+func (t Templates) folder() (string, error) {
+	folder := t.Folder
+	if folder == "" {
+		var err error
+		if folder, err = cachedir.Path("templates"); err != nil {
+			return "", err
+		}
+	}
+	return folder, os.MkdirAll(folder, 0o755)
+}
+
+func (t Templates) build(ctx context.Context, entry string, build func(context.Context, string) error) error {
+	work, err := os.MkdirTemp(filepath.Dir(entry), "building-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }() // empty of value after the rename
+	if err := t.User.Own(work); err != nil {
+		return err
+	}
+	if err := build(ctx, work); err != nil {
+		return err
+	}
+	return os.Rename(work, entry)
+}
+
+// removeUnused clears old entries and what a killed process was building. The lock is held, so nothing is
+// being built; a copy under way can only be of an entry that was just marked as used.
+func removeUnused(folder string, now time.Time) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !entry.IsDir() {
+			continue
+		}
+		building, _ := filepath.Match("building-*", entry.Name()) // the pattern is well-formed
+		if building || now.Sub(info.ModTime()) > unusedFor {
+			_ = os.RemoveAll(filepath.Join(folder, entry.Name()))
+		}
+	}
+}
+
+// CopyFolder copies a folder of plain files and folders to a new path and gives the copy to the user. Symbolic
+// links and other special files are refused: the copy would share them.
+func CopyFolder(ctx context.Context, from, to string, user *User) error {
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		switch target := filepath.Join(to, relative); {
+		case entry.IsDir():
+			return os.Mkdir(target, info.Mode().Perm())
+		case entry.Type().IsRegular():
+			return copyFile(path, target, info.Mode().Perm())
+		}
+		return fmt.Errorf("%s is neither a file nor a folder", path)
+	})
+	if err != nil {
+		return err
+	}
+	return user.Own(to)
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
