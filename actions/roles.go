@@ -51,7 +51,7 @@ func (r roles) judgeHealth(e Evidence) Health {
 		return HealthBlocked
 	case r.health == HealthHalfSeen:
 		return HealthHalfSeen
-	case !latchHolds(e.Memory.Latch, r):
+	case e.HasMemory && !latchHolds(e.Memory.Latch, r):
 		return HealthArming
 	case r.replayBehind() > e.Thresholds.LagBytes:
 		return HealthLagging
