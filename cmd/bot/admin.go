@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// The admin socket is how the other subcommands reach a running bot: HTTP on a
+// Unix socket that only its owner may open. One may look over it, never vote.
+
+// adminReply is what the socket answers: a report, or why there is none.
+type adminReply struct {
+	Reports []actions.Report `json:"reports,omitempty"`
+	Error   string           `json:"error,omitempty"`
+}
+
+// listenAdmin makes the socket. A socket that a killed bot left is replaced;
+// one that answers means that another bot runs.
+func listenAdmin(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		_ = c.Close() // only asked whether somebody is there
+		return nil, fmt.Errorf("another bot answers on the admin socket %s; stop it first", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the admin socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the admin socket %s can't be made: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("the admin socket %s can't be made private: %w", path, err), l.Close())
+	}
+	return l, nil
+}
+
+// adminHandler answers status and verify.
+func adminHandler(desk *actions.Desk) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", answerLook(desk, desk.Status))
+	mux.HandleFunc("GET /v1/verify", answerLook(desk, desk.Verify))
+	return mux
+}
+
+func answerLook(desk *actions.Desk, look lookFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		reports, err := lookAll(r.Context(), desk.Pairs(), r.URL.Query().Get("pair"), look)
+		reply, code := adminReply{Reports: reports}, http.StatusOK
+		if err != nil {
+			reply, code = adminReply{Error: err.Error()}, http.StatusInternalServerError
+			if approvals.Refused(err) != "" {
+				code = http.StatusBadRequest
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(reply) // whoever asked may be gone
+	}
+}
+
+type lookFunc func(context.Context, string) (actions.Report, error)
+
+// lookAll looks at one pair, or at all when none is named.
+func lookAll(ctx context.Context, pairs []actions.Pair, name string, look lookFunc) ([]actions.Report, error) {
+	if name != "" {
+		rep, err := look(ctx, name)
+		return []actions.Report{rep}, err
+	}
+	reports := make([]actions.Report, len(pairs))
+	for i, p := range pairs {
+		var err error
+		if reports[i], err = look(ctx, p.Name); err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
+}
+
+// errNoBot means that nobody answers on the admin socket.
+var errNoBot = errors.New("no bot answers on its admin socket")
+
+// askBot asks a running bot to look at pairs.
+func askBot(ctx context.Context, socket, what, pair string) ([]actions.Report, error) {
+	client := http.Client{Timeout: adminPatience, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://bot/v1/"+what+"?pair="+url.QueryEscape(pair), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s): %w", errNoBot, socket, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end below
+	return readReply(resp.Body)
+}
+
+const adminPatience = 2 * time.Minute
+
+func readReply(body io.Reader) ([]actions.Report, error) {
+	var reply adminReply
+	if err := json.NewDecoder(body).Decode(&reply); err != nil {
+		return nil, fmt.Errorf("the running bot's answer can't be read; is it of another version? %w", err)
+	}
+	if reply.Error != "" {
+		return nil, errors.New(reply.Error)
+	}
+	return reply.Reports, nil
+}

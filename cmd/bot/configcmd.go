@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"twokey/config"
+)
+
+func newConfig() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Check the configuration file, or print a sample or its schema"}
+	cmd.AddCommand(newConfigCheck(), newConfigSample(), newConfigSchema())
+	return cmd
+}
+
+func newConfigCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Say whether the bot would start with this file",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(args[0])
+			if err != nil {
+				return err
+			}
+			if _, err := cfg.Secrets(os.LookupEnv); err != nil {
+				return fmt.Errorf("%s is well written, but refers to what is not there:\n%w", args[0], err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is fine: %d pairs, %d approvers.\n", args[0], len(cfg.Pairs), len(cfg.Policy.Approvers))
+			return err
+		},
+	}
+}
+
+func newConfigSample() *cobra.Command {
+	return &cobra.Command{
+		Use:   "sample",
+		Short: "Print a commented configuration file to start from",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), config.Sample())
+			return err
+		},
+	}
+}
+
+func newConfigSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the configuration file's JSON schema",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(schema))
+			return err
+		},
+	}
+}
+
+// loadConfig reads the file that --config names.
+func loadConfig(path string) (config.Config, config.Secrets, error) {
+	if path == "" {
+		return config.Config{}, config.Secrets{}, errors.New("--config FILE is missing; `bot config sample` prints a file to start from")
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return config.Config{}, config.Secrets{}, err
+	}
+	secrets, err := cfg.Secrets(os.LookupEnv)
+	return cfg, secrets, err
+}

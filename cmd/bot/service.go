@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+
+	"twokey/actions"
+	"twokey/actions/watch"
+	"twokey/approvals"
+	"twokey/bot"
+	"twokey/config"
+	"twokey/store"
+)
+
+// service is a running bot: everything that `bot serve` and the demo have in
+// common. What is opened later is closed earlier.
+type service struct {
+	log       *slog.Logger
+	cfg       config.Config
+	store     *store.Store
+	directory *bot.Directory
+	desk      *actions.Desk
+	bot       *bot.Bot
+	watch     *watch.Watch
+	public    net.Listener
+	admin     net.Listener
+	closers   []func() error
+}
+
+// newService opens and wires everything; nothing runs yet. On an error nothing
+// stays open.
+func newService(cfg config.Config, secrets config.Secrets, log *slog.Logger, at func(context.Context, actions.Point) error) (*service, error) {
+	s := &service{log: log, cfg: cfg}
+	for _, open := range []func() error{
+		s.openStore,
+		func() error { return s.openDirectory(secrets) },
+		func() error { return s.openDesk(secrets, at) },
+		func() error { return s.openBot(secrets) },
+		s.openWatch,
+		s.openListeners,
+	} {
+		if err := open(); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *service) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+func (s *service) close() error {
+	var errs []error
+	for len(s.closers) > 0 {
+		last := len(s.closers) - 1
+		errs = append(errs, s.closers[last]())
+		s.closers = s.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+func (s *service) openStore() (err error) {
+	s.store, err = store.Open(s.cfg.Store, store.Options{Log: s.log, SampleAge: s.cfg.Schedule.KeepSamples.Std()})
+	if err == nil {
+		s.onClose(s.store.Close)
+	}
+	return err
+}
+
+func (s *service) openDesk(secrets config.Secrets, at func(context.Context, actions.Point) error) error {
+	hands, closeHands, err := handsOf(s.cfg, secrets)
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { closeHands(); return nil })
+	s.desk, err = actions.NewDesk(actions.Options{
+		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
+		Directory: s.directory, Store: s.store, Journal: s.store, Memory: s.store,
+		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
+		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
+		Log: s.log, At: at,
+	})
+	return err
+}
+
+// openBot comes after the desk, which it serves; the directory of accounts, which
+// the desk asks, comes before.
+func (s *service) openBot(secrets config.Secrets) (err error) {
+	o := s.slackOptions(secrets)
+	o.Desk, o.Outbox = s.desk, s.store
+	o.Ready = []bot.Readiness{{Name: "store", Check: func(ctx context.Context) error {
+		_, err := s.store.Open(ctx)
+		return err
+	}}}
+	s.bot, err = bot.New(o)
+	return err
+}
+
+func (s *service) openDirectory(secrets config.Secrets) (err error) {
+	s.directory, err = bot.NewDirectory(s.slackOptions(secrets))
+	return err
+}
+
+func (s *service) slackOptions(secrets config.Secrets) bot.Options {
+	people := map[string]approvals.Person{}
+	for who, account := range s.cfg.Policy.Accounts() {
+		people[account] = who
+	}
+	return bot.Options{
+		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
+		Token: bot.NewSecret(secrets.SlackToken.Reveal()), SigningSecret: bot.NewSecret(secrets.SigningSecret.Reveal()),
+		People: bot.People{Team: s.cfg.Slack.Team, ByUser: people}, Log: s.log,
+	}
+}
+
+func (s *service) openWatch() (err error) {
+	s.watch, err = watch.New(watch.Options{
+		Desk: s.desk, Memory: s.store, Samples: s.store, Log: s.store,
+		Check: s.cfg.Schedule.LagCheck, Report: s.cfg.Schedule.Report, Location: s.cfg.Schedule.Location(),
+		Now: time.Now, Logger: s.log,
+	})
+	return err
+}
+
+func (s *service) openListeners() (err error) {
+	if s.public, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+		return fmt.Errorf("listen: %w; is another program on %s?", err, s.cfg.Listen)
+	}
+	s.onClose(func() error { return ignoreClosed(s.public.Close()) })
+	if s.admin, err = listenAdmin(s.cfg.AdminSocket); err != nil {
+		return err
+	}
+	s.onClose(func() error { return ignoreClosed(s.admin.Close()) })
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// run serves until ctx ends, then lets everything come to rest: first nothing
+// new comes in, then executions reach a place where they may stop, then what
+// they had to say is delivered.
+func (s *service) run(ctx context.Context) error {
+	if err := s.announcePolicy(ctx); err != nil {
+		return err
+	}
+	delivery, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivery()
+	var outward errgroup.Group
+	outward.Go(func() error { return s.bot.Run(delivery) })
+	inward, ictx := errgroup.WithContext(ctx)
+	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
+	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk)) })
+	inward.Go(func() error { return s.desk.Run(ictx) })
+	inward.Go(func() error { return s.watch.Run(ictx) })
+	err := inward.Wait()
+	stopDelivery()
+	return errors.Join(err, outward.Wait())
+}
+
+// serveHTTP serves until ctx ends and gives open requests a moment to finish.
+func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	stopped := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		calm, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(calm)
+	})()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
+	}
+	return <-stopped
+}
+
+func newLogger(cmdErr *os.File, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(cmdErr, &slog.HandlerOptions{Level: level}))
+}
