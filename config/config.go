@@ -1,0 +1,66 @@
+package config
+
+// Config is the whole file. Keys that may be left out have the value of
+// [Default] then; the tags name the rule that each value has to meet (see
+// rules.go) and what it means.
+type Config struct {
+	Slack       Slack      `yaml:"slack" jsonschema:"required" jsonschema_description:"The workspace and the channel in which people ask and decide."`
+	Listen      string     `yaml:"listen" validate:"required,listen" jsonschema_description:"Address for Slack's deliveries and the health pages, host:port. Slack reaches it through your TLS proxy."`
+	Store       string     `yaml:"store" validate:"required,abspath" jsonschema_description:"The bot's own database file: requests, votes, journal, audit log."`
+	AdminSocket string     `yaml:"admin_socket" validate:"required,abspath,socket" jsonschema_description:"Unix socket through which the other subcommands ask the running bot."`
+	Policy      Policy     `yaml:"policy" jsonschema:"required" jsonschema_description:"Who may approve, and for how long."`
+	Schedule    Schedule   `yaml:"schedule" jsonschema_description:"When the bot looks at the pairs by itself. It never acts by itself."`
+	Thresholds  Thresholds `yaml:"thresholds" jsonschema_description:"From when a standby that is behind is worth a warning."`
+	Timeouts    Timeouts   `yaml:"timeouts" jsonschema_description:"How long each kind of waiting may take."`
+	Pairs       []Pair     `yaml:"pairs" validate:"min=1,dive" jsonschema:"required" jsonschema_description:"The pairs of servers, each a primary and its synchronous standby."`
+}
+
+// Slack says which workspace and channel the bot serves and how it proves
+// itself there.
+type Slack struct {
+	Team          string `yaml:"team" validate:"required,team" jsonschema:"required" jsonschema_description:"Id of the workspace, T…"`
+	Channel       string `yaml:"channel" validate:"required,channel" jsonschema:"required" jsonschema_description:"Id of the one channel in which the bot works, C… or G…"`
+	APIURL        string `yaml:"api_url" validate:"required,apiurl" jsonschema_description:"Base address of the Web API, or of anything that speaks it."`
+	Token         Ref    `yaml:"token" validate:"ref" jsonschema:"required" jsonschema_description:"Where the bot token stands (xoxb-…)."`
+	SigningSecret Ref    `yaml:"signing_secret" validate:"ref" jsonschema:"required" jsonschema_description:"Where the signing secret stands, with which Slack's deliveries are checked."`
+}
+
+// Policy is the two-person rule's settings; that it takes two is none of them.
+type Policy struct {
+	Approvers      []Approver `yaml:"approvers" validate:"min=1,dive" jsonschema:"required" jsonschema_description:"The people whose approval counts. Three at least, or two with allow_requester."`
+	AllowRequester bool       `yaml:"allow_requester" jsonschema_description:"Whether the requester's own approval counts as one of the two."`
+	Expiry         Duration   `yaml:"expiry" validate:"span=1s 7d" jsonschema_description:"How long a request stands, from asking to the end of votes."`
+	HoldExpiry     Duration   `yaml:"hold_expiry" validate:"span=1s 24h" jsonschema_description:"How long an execution on hold waits for the typed statement before it is taken back."`
+}
+
+// Approver is one person: the name under which votes are recorded, and the
+// account that proves it is them.
+type Approver struct {
+	Name  string `yaml:"name" validate:"required,person" jsonschema:"required" jsonschema_description:"Name in messages and in the audit log."`
+	Slack string `yaml:"slack" validate:"required,member" jsonschema:"required" jsonschema_description:"Member id of the Slack account, U… or W…"`
+}
+
+// Schedule is when the bot looks without being asked. Specs are those of cron
+// (five fields, @every 30s, @hourly …), in Timezone.
+type Schedule struct {
+	LagCheck    string   `yaml:"lag_check" validate:"required,cron" jsonschema_description:"When every pair is looked at, as a cron spec."`
+	Report      string   `yaml:"report" validate:"required,cron" jsonschema_description:"When the health report is posted, as a cron spec."`
+	Timezone    string   `yaml:"timezone" validate:"required,timezone" jsonschema_description:"Time zone of the two specs, e.g. UTC or Europe/Berlin."`
+	KeepSamples Duration `yaml:"keep_samples" validate:"span=1h 400d" jsonschema_description:"How long the measurements of each look are kept."`
+}
+
+// Thresholds say from when a standby is behind.
+type Thresholds struct {
+	LagBytes Size     `yaml:"lag_bytes" validate:"size" jsonschema_description:"WAL that the standby has not replayed yet."`
+	LagTime  Duration `yaml:"lag_time" validate:"span=100ms 1d" jsonschema_description:"Age of the oldest change not replayed; only counts while bytes are behind."`
+}
+
+// Timeouts end what hangs; see actions.Timeouts for what each of them bounds.
+type Timeouts struct {
+	Observe Duration `yaml:"observe" validate:"span=100ms 5m" jsonschema_description:"One look at one node."`
+	Effect  Duration `yaml:"effect" validate:"span=100ms 30m" jsonschema_description:"One statement that changes something."`
+	Stop    Duration `yaml:"stop" validate:"span=1s 30m" jsonschema_description:"From the stop order until the shutdown checkpoint stands on the standby."`
+	Promote Duration `yaml:"promote" validate:"span=1s 30m" jsonschema_description:"From the promotion until the node is out of recovery."`
+	Fence   Duration `yaml:"fence" validate:"span=1s 1h" jsonschema_description:"Until a fence is confirmed."`
+	Rejoin  Duration `yaml:"rejoin" validate:"span=1s 7d" jsonschema_description:"Until the old primary streams again, a base backup included."`
+}

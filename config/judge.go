@@ -1,0 +1,125 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"twokey/approvals"
+)
+
+// judge reports what is wrong with values that have the right shape: each for
+// itself, and then, when those are fine, against one another.
+func (s *source) judge(c Config) {
+	s.judgeValues(c)
+	if len(s.problems) > 0 {
+		return
+	}
+	s.judgePeople(c.Policy)
+	s.judgePaths(c)
+	s.judgePairs(c.Pairs)
+}
+
+// judgePeople refuses one person under two names, and too few of them.
+func (s *source) judgePeople(p Policy) {
+	names, accounts := map[string]int{}, map[string]int{}
+	for i, who := range p.Approvers {
+		key := fmt.Sprintf("policy.approvers[%d]", i)
+		if first, dup := seen(names, strings.ToLower(who.Name), i); dup {
+			s.reportKey(key+".name", fmt.Sprintf("is %q, as is approver %d: two people need two names", who.Name, first+1), "")
+		}
+		if first, dup := seen(accounts, who.Slack, i); dup {
+			s.reportKey(key+".slack", fmt.Sprintf("is the account of %s (approver %d) too: one person can't approve twice", p.Approvers[first].Name, first+1), memberHint)
+		}
+	}
+	if refused, ok := errors.AsType[*approvals.Refusal](p.Domain().Validate()); ok {
+		s.reportKey("policy.approvers", "can't ever be enough: "+refused.Message, "")
+	}
+}
+
+// seen notes where a thing stood first, and says so when it stands there again.
+func seen(where map[string]int, thing string, i int) (first int, dup bool) {
+	first, dup = where[thing]
+	if !dup {
+		where[thing] = i
+	}
+	return first, dup
+}
+
+func (s *source) judgePaths(c Config) {
+	if c.Store == c.AdminSocket {
+		s.reportKey("admin_socket", "is the same file as store", "the socket needs a path of its own")
+	}
+}
+
+// judgePairs refuses what would make two servers one, or two pairs.
+func (s *source) judgePairs(pairs []Pair) {
+	names, servers := map[string]int{}, map[string]string{}
+	for i, p := range pairs {
+		key := fmt.Sprintf("pairs[%d]", i)
+		if first, dup := seen(names, p.Name, i); dup {
+			s.reportKey(key+".name", fmt.Sprintf("is %q, as is pair %d: every pair needs a name of its own", p.Name, first+1), "")
+		}
+		s.judgeNodes(key, p)
+		for j, n := range p.Nodes {
+			s.judgeServer(fmt.Sprintf("%s.nodes[%d]", key, j), i, p, n, servers)
+		}
+	}
+}
+
+// judgeServer refuses a server that stands in the file twice. servers holds
+// the key of each seen before, by address.
+func (s *source) judgeServer(key string, pair int, p Pair, n Node, servers map[string]string) {
+	address := serverAddress(n)
+	other, dup := servers[address]
+	switch {
+	case !dup:
+		servers[address] = key
+	case strings.HasPrefix(other, fmt.Sprintf("pairs[%d].", pair)):
+		s.reportKey(key+".host", fmt.Sprintf("makes both nodes of pair %s the same server (%s)", p.Name, address), "a pair is two servers; give each its own host or port")
+	default:
+		s.reportKey(key+".host", fmt.Sprintf("names the server %s, which %s has already: a server belongs to one pair", address, other), "")
+	}
+}
+
+// serverAddress is host:port in one notation: two spellings of a server that
+// can be told to be one without asking anybody become equal.
+func serverAddress(n Node) string {
+	host := strings.TrimSuffix(strings.ToLower(bareHost(n.Host)), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.Unmap().String()
+	}
+	if host == "localhost" || host == "::1" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(n.Port)))
+}
+
+func (s *source) judgeNodes(key string, p Pair) {
+	first, second := p.Nodes[0], p.Nodes[1]
+	if strings.EqualFold(first.Name, second.Name) {
+		s.reportKey(key+".nodes[1].name", fmt.Sprintf("is %q and the other node's is %q: PostgreSQL ignores case in these names, so they are one", second.Name, first.Name), "")
+	}
+	if first.Slot == second.Slot {
+		s.reportKey(key+".nodes[1].slot", fmt.Sprintf("is %q for both nodes: each needs its own", second.Slot), "")
+	}
+	for i, n := range p.Nodes {
+		s.judgeLogin(fmt.Sprintf("%s.nodes[%d]", key, i), n)
+	}
+}
+
+// judgeLogin wants exactly one way to log in.
+func (s *source) judgeLogin(key string, n Node) {
+	if !n.Password.IsZero() && n.Passfile != "" {
+		s.reportKey(key+".passfile", "stands beside password: which of them holds?", "remove one of the two")
+	}
+	if (n.SSLCert == "") != (n.SSLKey == "") {
+		s.reportKey(key+".sslcert", "and sslkey need each other: one of them is missing", "")
+	}
+	if n.Password.IsZero() && n.Passfile == "" && n.SSLCert == "" {
+		s.reportKey(key, "has no way to log in: password, passfile or sslcert is missing", refHint)
+	}
+}
