@@ -1,0 +1,216 @@
+package bot
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are what a Bot works with. Fields without a remark are needed.
+type Options struct {
+	Team    string // the Slack team's id, T…
+	Channel string // the operations channel's id, C… or G…
+	AppID   string // A…; "" doesn't compare the app of deliveries
+	Command string // "/pg" when ""
+
+	APIURL        string // "https://slack.com/api/" when ""
+	Token         Secret // of the bot, xoxb-…
+	SigningSecret Secret
+	HTTPClient    *http.Client // one of its own when nil
+	People        People
+
+	Desk   Desk
+	Outbox Outbox
+	Ready  []Readiness // further conditions of /readyz
+
+	Now   func() time.Time // time.Now when nil
+	NewID func() string    // ids of incidents; random when nil
+	Log   *slog.Logger     // discards when nil
+	Pace  Pace             // DefaultPace where zero
+}
+
+// Readiness is one condition under which the bot can do its work.
+type Readiness struct {
+	Name  string
+	Check func(context.Context) error // its text is shown: no secrets
+}
+
+// Pace bounds how fast messages leave and how long one is tried.
+type Pace struct {
+	PostEvery   time.Duration // between new messages of the channel, after a burst of 3
+	UpdateEvery time.Duration // between updates in the workspace, after a burst of 5
+	StepEvery   time.Duration // between updates of one message that only show progress
+	RetryFirst  time.Duration // pause after the first failure, growing up to RetryMost
+	RetryMost   time.Duration
+	GiveUp      time.Duration // from the first failure that people must remove to giving up
+}
+
+// DefaultPace keeps Slack's documented rates.
+func DefaultPace() Pace {
+	return Pace{
+		PostEvery: time.Second, UpdateEvery: 1200 * time.Millisecond, StepEvery: 900 * time.Millisecond,
+		RetryFirst: 500 * time.Millisecond, RetryMost: 30 * time.Second, GiveUp: time.Hour,
+	}
+}
+
+// Bot is the Slack adapter. Make one with New, serve Handler, and call Run once.
+type Bot struct {
+	opt     Options
+	slack   *client
+	sign    signature
+	courier *courier
+	seen    *inFlight
+	handler http.Handler
+
+	commands *crew // slash commands: they may wait for databases
+	presses  *crew // presses, submissions, events: never behind a flood of commands
+
+	mu      sync.Mutex
+	running bool
+}
+
+const (
+	commandCrew  = 64
+	pressCrew    = 64
+	workTimeout  = 2 * time.Minute  // of one delivery's work
+	drainTimeout = 10 * time.Second // of all of it, when the bot stops
+)
+
+// New checks the options. The Bot does nothing until Run.
+func New(o Options) (*Bot, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	b := &Bot{
+		opt: o, slack: newClient(o), sign: signature{secret: o.SigningSecret, now: o.Now}, seen: newInFlight(o.Now),
+		commands: newCrew(commandCrew), presses: newCrew(pressCrew),
+	}
+	b.courier = newCourier(o, b.slack)
+	b.handler = b.routes()
+	return b, nil
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.APIURL == "" {
+		o.APIURL = "https://slack.com/api/"
+	}
+	u, err := url.Parse(o.APIURL)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return o, fmt.Errorf("the Slack API's URL %q is no http or https address", o.APIURL)
+	}
+	o.APIURL = strings.TrimRight(o.APIURL, "/") + "/" // methods' names are appended as they are
+	if o.Token.Empty() {
+		return o, errors.New("the Slack bot token is missing")
+	}
+	if o.People.Team == "" {
+		o.People.Team = o.Team
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	}
+	return o.withHabits(), nil
+}
+
+func (o Options) withHabits() Options {
+	if o.Command == "" {
+		o.Command = "/pg"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomID
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Pace == (Pace{}) {
+		o.Pace = DefaultPace()
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Team == "" || o.Channel == "":
+		return errors.New("the ids of the Slack team (T…) and of the operations channel (C…) are needed")
+	case o.People.Team != o.Team:
+		return fmt.Errorf("the people are of team %s, the bot of team %s", o.People.Team, o.Team)
+	case o.SigningSecret.Empty():
+		return errors.New("the Slack signing secret is missing")
+	case o.Desk == nil || o.Outbox == nil:
+		return errors.New("a desk and an outbox are needed")
+	}
+	return nil
+}
+
+func randomID() string {
+	b := make([]byte, 4)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// Handler serves /slack/commands, /slack/interactions, /slack/events, /livez
+// and /readyz. Until Run runs, deliveries are answered with 503.
+func (b *Bot) Handler() http.Handler { return b.handler }
+
+// Run delivers messages and does the work of deliveries until ctx ends; then it
+// takes no more, finishes what it has for up to ten seconds, and returns nil.
+func (b *Bot) Run(ctx context.Context) error {
+	if err := b.start(); err != nil {
+		return err
+	}
+	out, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var courier sync.WaitGroup
+	courier.Go(func() { b.courier.run(out) })
+	<-ctx.Done()
+	b.setRunning(false)
+	b.drain()
+	stop()
+	courier.Wait()
+	b.opt.HTTPClient.CloseIdleConnections()
+	return nil
+}
+
+func (b *Bot) start() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.running {
+		return errors.New("the bot is running already")
+	}
+	b.running = true
+	b.commands.open()
+	b.presses.open()
+	return nil
+}
+
+func (b *Bot) setRunning(yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running = yes
+}
+
+func (b *Bot) isRunning() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.running
+}
+
+func (b *Bot) drain() {
+	var both sync.WaitGroup
+	both.Go(func() { b.commands.close(drainTimeout) })
+	both.Go(func() { b.presses.close(drainTimeout) })
+	both.Wait()
+}

@@ -1,0 +1,191 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+)
+
+const callTimeout = 10 * time.Second // of one call of the Web API
+
+// client is the Web API as the bot uses it. It never repeats a call by itself:
+// the courier owns that.
+type client struct {
+	api  *slack.Client
+	http *http.Client
+	base *url.URL
+}
+
+func newClient(o Options) *client {
+	base, _ := url.Parse(o.APIURL) // withDefaults has parsed it before
+	return &client{
+		api:  slack.New(o.Token.Reveal(), slack.OptionAPIURL(o.APIURL), slack.OptionHTTPClient(o.HTTPClient)),
+		http: o.HTTPClient, base: base,
+	}
+}
+
+// metadata marks a message as the delivery of key, so that it can be found.
+func metadata(key string, seq uint64) slack.MsgOption {
+	return slack.MsgOptionMetadata(slack.SlackMetadata{
+		EventType: metadataType, EventPayload: map[string]any{"key": key, "seq": seq},
+	})
+}
+
+const metadataType = "twokey_delivery"
+
+// content sends text and blocks together, always: an update with one of them
+// alone leaves the other as it was. Empty blocks clear those of before.
+func content(m message) slack.MsgOption {
+	return slack.MsgOptionCompose(
+		slack.MsgOptionText(string(m.text), false), slack.MsgOptionBlocks(m.blocks...),
+		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(), slack.MsgOptionParse(false),
+	)
+}
+
+// post returns the new message's timestamp.
+func (c *client) post(ctx context.Context, channel string, m message, more ...slack.MsgOption) (ts string, err error) {
+	ctx, cancel := withTimeout(ctx, "chat.postMessage")
+	defer cancel()
+	_, ts, err = c.api.PostMessageContext(ctx, channel, append(more, content(m))...)
+	if err == nil && ts == "" {
+		err = errNoAnswer
+	}
+	return ts, failed("chat.postMessage", err)
+}
+
+func (c *client) update(ctx context.Context, channel, ts string, m message, more ...slack.MsgOption) error {
+	ctx, cancel := withTimeout(ctx, "chat.update")
+	defer cancel()
+	_, got, _, err := c.api.UpdateMessageContext(ctx, channel, ts, append(more, content(m))...)
+	if err == nil && got == "" {
+		err = errNoAnswer
+	}
+	return failed("chat.update", err)
+}
+
+func (c *client) whisper(ctx context.Context, channel, user string, m message) error {
+	ctx, cancel := withTimeout(ctx, "chat.postEphemeral")
+	defer cancel()
+	_, err := c.api.PostEphemeralContext(ctx, channel, user, content(m))
+	return failed("chat.postEphemeral", err)
+}
+
+// respond answers over a response URL.
+func (c *client) respond(ctx context.Context, address string, m message, public bool) error {
+	if !c.answers(address) {
+		return errForeignURL
+	}
+	ctx, cancel := withTimeout(ctx, "response_url")
+	defer cancel()
+	kind := slack.ResponseTypeEphemeral
+	if public {
+		kind = slack.ResponseTypeInChannel
+	}
+	off := false
+	err := slack.PostWebhookCustomHTTPContext(ctx, address, c.http, &slack.WebhookMessage{
+		Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks}, ResponseType: kind, UnfurlLinks: &off, UnfurlMedia: &off,
+	})
+	return failed("response_url", withoutURL(err))
+}
+
+// answers says whether a response URL leads to Slack: a signed payload names
+// it, but the bot posts nowhere else even so.
+func (c *client) answers(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil {
+		return false
+	}
+	if u.Scheme == c.base.Scheme && u.Host == c.base.Host {
+		return true
+	}
+	host := strings.ToLower(u.Hostname())
+	return u.Scheme == "https" && (strings.HasSuffix(host, ".slack.com") || strings.HasSuffix(host, ".slack-gov.com"))
+}
+
+// withoutURL drops the address from an HTTP client's error: whoever knows a
+// response URL can write into the channel.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func (c *client) open(ctx context.Context, trigger string, v slack.ModalViewRequest) (viewID string, err error) {
+	ctx, cancel := withTimeout(ctx, "views.open")
+	defer cancel()
+	out, err := c.api.OpenViewContext(ctx, trigger, v)
+	if err != nil {
+		return "", failed("views.open", err)
+	}
+	return out.View.ID, nil
+}
+
+func (c *client) change(ctx context.Context, viewID string, v slack.ModalViewRequest) error {
+	ctx, cancel := withTimeout(ctx, "views.update")
+	defer cancel()
+	_, err := c.api.UpdateViewContext(ctx, v, "", "", viewID)
+	return failed("views.update", err)
+}
+
+func (c *client) publish(ctx context.Context, user string, v slack.HomeTabViewRequest) error {
+	ctx, cancel := withTimeout(ctx, "views.publish")
+	defer cancel()
+	_, err := c.api.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: user, View: v})
+	return failed("views.publish", err)
+}
+
+func (c *client) user(ctx context.Context, id string) (*slack.User, error) {
+	ctx, cancel := withTimeout(ctx, "users.info")
+	defer cancel()
+	u, err := c.api.GetUserInfoContext(ctx, id)
+	if err != nil {
+		return nil, failed("users.info", err)
+	}
+	return u, nil
+}
+
+func (c *client) permalink(ctx context.Context, p spot) (string, error) {
+	ctx, cancel := withTimeout(ctx, "chat.getPermalink")
+	defer cancel()
+	link, err := c.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: p.channel, Ts: p.ts})
+	return link, failed("chat.getPermalink", err)
+}
+
+// find searches the channel since oldest for the message that delivers key, and
+// returns "" when it isn't there.
+func (c *client) find(ctx context.Context, channel, key string, oldest time.Time) (ts string, err error) {
+	ctx, cancel := withTimeout(ctx, "conversations.history")
+	defer cancel()
+	ask := &slack.GetConversationHistoryParameters{
+		ChannelID: channel, Oldest: fmt.Sprintf("%d.000000", oldest.Unix()), Limit: 200, IncludeAllMetadata: true,
+	}
+	for range maxHistoryPages {
+		page, err := c.api.GetConversationHistoryContext(ctx, ask)
+		if err != nil {
+			return "", failed("conversations.history", err)
+		}
+		for _, m := range page.Messages {
+			if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {
+				return m.Timestamp, nil
+			}
+		}
+		ask.Cursor = page.ResponseMetaData.NextCursor
+		if !page.HasMore || ask.Cursor == "" {
+			return "", nil
+		}
+	}
+	return "", nil
+}
+
+const maxHistoryPages = 25 // 5,000 messages
+
+func withTimeout(ctx context.Context, method string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("%s didn't answer within %s", method, callTimeout))
+}

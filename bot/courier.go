@@ -1,0 +1,282 @@
+package bot
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"twokey/approvals"
+)
+
+const (
+	cursorName  = "slack"
+	readAtOnce  = 500
+	maxPending  = 1000 // parcels; beyond that the log is read on when there is room
+	postBurst   = 3
+	updateBurst = 5
+)
+
+// courier delivers what the audit log tells. One goroutine owns everything but
+// the fields under mu, so the messages of a request leave in order.
+type courier struct {
+	opt   Options
+	slack *client
+
+	pending map[string]*parcel
+	order   []*parcel // as they came; delivered ones are taken out
+	read    uint64    // events up to here are delivered or pending
+	settled uint64    // events up to here are delivered, as stored
+
+	posts, updates *rate.Limiter
+	barredUntil    map[string]time.Time // by method: Slack said when to try again
+	sent           map[string]string    // by key: what the message shows, as last sent
+	shownAt        map[string]time.Time // by key: when it was last sent
+	lastSuccess    time.Time
+
+	nudge chan struct{}
+	mu    sync.Mutex
+	redo  []string // ids of requests to deliver again
+	worry string   // why messages don't leave
+}
+
+func newCourier(o Options, slack *client) *courier {
+	return &courier{
+		opt: o, slack: slack, pending: map[string]*parcel{},
+		posts: rate.NewLimiter(every(o.Pace.PostEvery), postBurst), updates: rate.NewLimiter(every(o.Pace.UpdateEvery), updateBurst),
+		barredUntil: map[string]time.Time{}, sent: map[string]string{}, shownAt: map[string]time.Time{},
+		nudge: make(chan struct{}, 1),
+	}
+}
+
+func every(d time.Duration) rate.Limit {
+	if d <= 0 {
+		return rate.Inf
+	}
+	return rate.Every(d)
+}
+
+// run delivers until ctx ends. What is pending then stays behind the cursor.
+func (c *courier) run(ctx context.Context) {
+	wake, cancel := c.opt.Outbox.Subscribe()
+	defer cancel()
+	for begun := false; ctx.Err() == nil; {
+		if !begun {
+			begun = c.begin(ctx) == nil
+		}
+		wait := c.opt.Pace.RetryMost
+		if begun {
+			wait = c.round(ctx)
+		}
+		c.sleep(ctx, wake, wait)
+	}
+}
+
+// begin reads where the last run ended, and takes up the open requests: their
+// messages may have been deleted, or be behind, while nobody ran.
+func (c *courier) begin(ctx context.Context) error {
+	at, err := c.opt.Outbox.Cursor(ctx, cursorName)
+	if err != nil {
+		c.opt.Log.Error("the delivery cursor can't be read", "error", err)
+		return err
+	}
+	open, err := c.opt.Desk.Open(ctx)
+	if err != nil {
+		c.opt.Log.Error("open requests can't be read", "error", err)
+		return err
+	}
+	c.read, c.settled = at, at
+	for _, r := range open {
+		c.add(requestKey(r.ID), 0, c.requestLetter(r.ID)).now()
+	}
+	return nil
+}
+
+// round delivers all that is due and returns how long until more is.
+func (c *courier) round(ctx context.Context) time.Duration {
+	for ctx.Err() == nil {
+		c.takeRedo()
+		if err := c.collect(ctx); err != nil {
+			c.opt.Log.Error("the audit log can't be read", "error", err)
+			return c.opt.Pace.RetryMost
+		}
+		p, wait := c.due()
+		if p == nil {
+			c.settle(ctx)
+			return wait
+		}
+		c.deliver(ctx, p)
+		c.settle(ctx)
+	}
+	return 0
+}
+
+func (c *courier) sleep(ctx context.Context, wake <-chan struct{}, wait time.Duration) {
+	timer := time.NewTimer(max(wait, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-c.nudge:
+	case <-timer.C:
+	}
+}
+
+// collect turns new events into parcels.
+func (c *courier) collect(ctx context.Context) error {
+	for len(c.order) < maxPending {
+		events, err := c.opt.Outbox.EventsAfter(ctx, c.read, readAtOnce)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			c.take(e)
+			c.read = e.Seq
+		}
+		if len(events) < readAtOnce {
+			return nil
+		}
+	}
+	return nil
+}
+
+// take makes or refreshes the parcels that an event asks for.
+func (c *courier) take(e approvals.Event) {
+	if posted(e.Kind) {
+		c.add(newsKey(e.Seq), e.Seq, newsLetter(e)).now()
+		return
+	}
+	id, ok := requestOf(e.Subject)
+	if !ok {
+		return
+	}
+	cause := approvals.Cause(e.Kind)
+	if !known(cause) { // a step
+		c.add(requestKey(id), e.Seq, c.requestLetter(id)).after(c.shownAt[requestKey(id)].Add(c.opt.Pace.StepEvery))
+		return
+	}
+	c.add(requestKey(id), e.Seq, c.requestLetter(id)).now()
+	switch cause {
+	case approvals.Hold, approvals.Accept, approvals.Refuse, approvals.Lapse:
+		c.add(requestKey(id)+"/held", e.Seq, c.heldLetter(id)).now()
+	case approvals.Succeed, approvals.Abort, approvals.Fail, approvals.Lose, approvals.Deny, approvals.Expire, approvals.Outdate:
+		c.add(resultKey(id), e.Seq, c.resultLetter(id, e.Seq)).now()
+	}
+}
+
+func known(cause approvals.Cause) bool {
+	for _, t := range approvals.Transitions() {
+		if t.Cause == cause {
+			return true
+		}
+	}
+	return false
+}
+
+// settle moves the stored cursor past what is delivered or given up.
+func (c *courier) settle(ctx context.Context) {
+	upTo := c.read
+	for _, p := range c.order {
+		if p.seq > 0 {
+			upTo = min(upTo, p.seq-1)
+		}
+	}
+	if upTo <= c.settled {
+		return
+	}
+	if err := c.opt.Outbox.Advance(ctx, cursorName, upTo); err != nil {
+		c.opt.Log.Error("the delivery cursor can't be stored; after a restart some updates are sent again", "error", err)
+		return
+	}
+	c.settled = upTo
+}
+
+// deleted posts the message of an open request again that somebody deleted.
+func (c *courier) deleted(ctx context.Context, s spot) error {
+	open, err := c.opt.Desk.Open(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range open {
+		at, err := c.placeOf(ctx, requestKey(r.ID))
+		if err != nil {
+			return err
+		}
+		if at.posted() && at.spot == s {
+			c.opt.Log.Warn("the message of an open request was deleted; it is posted again", "request", r.ID)
+			if err := c.opt.Outbox.SetPlace(ctx, requestKey(r.ID), ""); err != nil {
+				return err
+			}
+			c.again(r.ID)
+		}
+	}
+	return nil
+}
+
+func (c *courier) again(id string) {
+	c.mu.Lock()
+	c.redo = append(c.redo, id)
+	c.mu.Unlock()
+	select {
+	case c.nudge <- struct{}{}:
+	default:
+	}
+}
+
+func (c *courier) takeRedo() {
+	c.mu.Lock()
+	ids := c.redo
+	c.redo = nil
+	c.mu.Unlock()
+	for _, id := range ids {
+		delete(c.sent, requestKey(id))
+		c.add(requestKey(id), 0, c.requestLetter(id)).now()
+	}
+}
+
+func (c *courier) placeOf(ctx context.Context, key string) (place, error) {
+	text, _, err := c.opt.Outbox.Place(ctx, key)
+	return parsePlace(text), err
+}
+
+// places are those of several messages, without those that were never begun.
+func (c *courier) places(ctx context.Context, keys []string) ([]place, error) {
+	var out []place
+	for _, k := range keys {
+		p, err := c.placeOf(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if p.posted() || p.open() {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// link leads to a delivered message, "" when it can't be had.
+func (c *courier) link(ctx context.Context, key string) string {
+	at, err := c.placeOf(ctx, key)
+	if err != nil || !at.posted() {
+		return ""
+	}
+	link, err := c.slack.permalink(ctx, at.spot)
+	if err != nil {
+		c.opt.Log.Info("no link to a message", "key", key, "error", err)
+		return ""
+	}
+	return link
+}
+
+func (c *courier) trouble() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.worry
+}
+
+func (c *courier) setWorry(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.worry = text
+}

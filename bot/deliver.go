@@ -1,0 +1,276 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/time/rate"
+)
+
+const (
+	methodPost    = "chat.postMessage"
+	methodUpdate  = "chat.update"
+	methodHistory = "conversations.history"
+
+	clockSkew   = 5 * time.Minute // between the bot and Slack, when searching
+	maxRemember = 2000            // messages of which it is known what they show
+)
+
+// deliver makes one attempt at a parcel. Whatever comes of it, the next parcel
+// has its turn.
+func (c *courier) deliver(ctx context.Context, p *parcel) {
+	l, ok, err := p.letter(ctx)
+	if err != nil {
+		c.later(p, "rendering", err)
+		return
+	}
+	at := place{}
+	if ok {
+		if at, err = c.placeOf(ctx, l.key); err != nil {
+			c.later(p, "looking up its place", err)
+			return
+		}
+	}
+	switch {
+	case !ok, at.posted() && l.once, !at.posted() && !at.open() && l.onlyThere:
+		c.done(p)
+	case at.posted():
+		c.update(ctx, p, l, at.spot)
+	default:
+		c.post(ctx, p, l, at)
+	}
+}
+
+// update brings a message up to date, unless it shows just that already.
+func (c *courier) update(ctx context.Context, p *parcel, l letter, at spot) {
+	m := l.message.at(p.level)
+	if c.sent[l.key] == m.fingerprint() {
+		c.done(p)
+		return
+	}
+	if !c.may(p, methodUpdate, c.updates) {
+		return
+	}
+	if err := c.slack.update(ctx, at.channel, at.ts, m, metadata(l.key, p.seq)); err != nil {
+		c.failed(ctx, p, l, methodUpdate, err)
+		return
+	}
+	c.succeeded(p, l.key, m)
+}
+
+// post sends a new message. That it was begun is stored first: if the bot ends
+// before the answer is stored, or the answer never comes, the channel is
+// searched for the message before it is posted again.
+func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
+	if at.open() && (p.unsure || !p.marked) {
+		if found := c.recover(ctx, p, l, at); found {
+			return
+		}
+	}
+	if !c.may(p, methodPost, c.posts) {
+		return
+	}
+	if !at.open() {
+		at = place{spot: spot{channel: c.opt.Channel}, begun: c.opt.Now()}
+		if err := c.opt.Outbox.SetPlace(ctx, l.key, at.String()); err != nil {
+			c.later(p, "storing that it is about to be posted", err)
+			return
+		}
+	}
+	p.marked = true
+	m := l.message.at(p.level)
+	ts, err := c.slack.post(ctx, c.opt.Channel, m, metadata(l.key, p.seq))
+	if err != nil {
+		c.failed(ctx, p, l, methodPost, err)
+		return
+	}
+	c.placed(ctx, p, l, m, spot{channel: c.opt.Channel, ts: ts})
+}
+
+// placed stores where a message lies. Should that fail, it is found again by
+// its metadata.
+func (c *courier) placed(ctx context.Context, p *parcel, l letter, m message, at spot) {
+	if err := c.opt.Outbox.SetPlace(context.WithoutCancel(ctx), l.key, place{spot: at}.String()); err != nil {
+		p.unsure = true
+		c.later(p, "storing where it lies", err)
+		return
+	}
+	c.succeeded(p, l.key, m)
+}
+
+// recover searches the channel for a message whose post may have arrived, and
+// says whether this attempt is over: it was found, or the search must wait.
+func (c *courier) recover(ctx context.Context, p *parcel, l letter, at place) bool {
+	if !c.may(p, methodHistory, nil) {
+		return true
+	}
+	ts, err := c.slack.find(ctx, at.spot.channel, l.key, at.begun.Add(-clockSkew))
+	if f, _ := fateOf(err); err != nil && f != fateBarred && f != fateTooBig && f != fateGone {
+		c.failed(ctx, p, l, methodHistory, err)
+		return true
+	}
+	if err != nil { // a double is better than silence
+		c.opt.Log.Error("the channel can't be searched, so a message may be posted twice", "key", l.key,
+			"code", apiCode(err), "remedy", remedy(apiCode(err)), "error", err)
+		return false
+	}
+	if ts == "" {
+		return false
+	}
+	found := place{spot: spot{channel: at.spot.channel, ts: ts}}
+	if err := c.opt.Outbox.SetPlace(ctx, l.key, found.String()); err != nil {
+		c.later(p, "storing where it lies", err)
+		return true
+	}
+	if l.once {
+		c.done(p)
+	}
+	return true // the next turn updates it
+}
+
+// may says whether a method may be called now; if not, the parcel waits.
+func (c *courier) may(p *parcel, method string, limit *rate.Limiter) bool {
+	now := c.opt.Now()
+	if until := c.barredUntil[method]; now.Before(until) {
+		p.next = until
+		return false
+	}
+	if limit == nil {
+		return true
+	}
+	if r := limit.ReserveN(now, 1); r.DelayFrom(now) > 0 {
+		p.next = now.Add(r.DelayFrom(now))
+		r.CancelAt(now)
+		return false
+	}
+	return true
+}
+
+func (c *courier) succeeded(p *parcel, key string, m message) {
+	if len(c.sent) > maxRemember {
+		clear(c.sent)
+		clear(c.shownAt)
+	}
+	now := c.opt.Now()
+	c.sent[key], c.shownAt[key], c.lastSuccess = m.fingerprint(), now, now
+	c.setWorry("")
+	c.done(p)
+}
+
+// failed decides what becomes of a parcel after a call of Slack failed.
+func (c *courier) failed(ctx context.Context, p *parcel, l letter, method string, err error) {
+	f, after := fateOf(err)
+	switch f {
+	case fateLimited:
+		wait := after + time.Duration(rand.Int64N(int64(100*time.Millisecond)))
+		c.barredUntil[method] = c.opt.Now().Add(wait)
+		p.next = c.barredUntil[method]
+		c.opt.Log.Info("slack limits the rate", "method", method, "retry_after", after)
+	case fateTooBig:
+		c.shrink(p, l, method, err)
+	case fateGone:
+		c.repost(ctx, p, l, method, err)
+	case fateBarred:
+		c.barredBy(p, l, method, err)
+	default:
+		p.unsure = p.unsure || (method == methodPost && f == fateUncertain)
+		c.later(p, method, err)
+	}
+}
+
+// shrink tries a simpler form of the message, and in the end leaves it.
+func (c *courier) shrink(p *parcel, l letter, method string, err error) {
+	p.level++
+	c.opt.Log.Error("slack refuses a message's form; trying a simpler one", "key", l.key, "method", method, "code", apiCode(err), "level", p.level, "error", err)
+	if p.level > levelPlain {
+		c.opt.Log.Error("a message can't be delivered in any form and is left out", "key", l.key, "code", apiCode(err))
+		c.done(p)
+	}
+}
+
+// repost forgets where a message lay that isn't there any more.
+func (c *courier) repost(ctx context.Context, p *parcel, l letter, method string, err error) {
+	if method != methodUpdate {
+		c.barredBy(p, l, method, err)
+		return
+	}
+	c.opt.Log.Warn("a message is gone or can't be changed; it is posted again", "key", l.key, "code", apiCode(err))
+	p.marked, p.unsure = false, false
+	if err := c.opt.Outbox.SetPlace(ctx, l.key, ""); err != nil {
+		c.later(p, "forgetting its place", err)
+	}
+}
+
+// barredBy handles what only people can remove: logged with the remedy, tried
+// again slowly, given up in the end.
+func (c *courier) barredBy(p *parcel, l letter, method string, err error) {
+	code := apiCode(err)
+	if p.barred != code {
+		p.barred = code
+		c.opt.Log.Error("slack refuses a message", "key", l.key, "method", method, "code", code, "remedy", remedy(code), "channel", c.opt.Channel)
+	}
+	c.later(p, method, err)
+	p.next = c.opt.Now().Add(max(c.opt.Pace.RetryMost, p.next.Sub(c.opt.Now())))
+	if c.opt.Now().Sub(p.failedAt) >= c.opt.Pace.GiveUp {
+		c.opt.Log.Error("a message is given up", "key", l.key, "code", code, "remedy", remedy(code))
+		c.done(p)
+	}
+}
+
+// later lets a parcel wait, longer each time. One that fails on and on while
+// others get through is given up.
+func (c *courier) later(p *parcel, doing string, err error) {
+	now := c.opt.Now()
+	if p.backoff == nil {
+		p.failedAt = now
+		p.backoff = &backoff.ExponentialBackOff{
+			InitialInterval: c.opt.Pace.RetryFirst, RandomizationFactor: 0.3, Multiplier: 2, MaxInterval: c.opt.Pace.RetryMost,
+		}
+	}
+	p.next = now.Add(p.backoff.NextBackOff())
+	c.setWorry(doing + " fails: " + worryText(err))
+	c.opt.Log.Warn("a message waits", "name", p.name, "doing", doing, "until", p.next, "error", err)
+	if deadline := p.failedAt.Add(c.opt.Pace.GiveUp); now.After(deadline) && c.lastSuccess.After(deadline) {
+		c.opt.Log.Error("a message fails on and on while others get through; it is given up", "name", p.name, "error", err)
+		c.done(p)
+	}
+}
+
+// worryText is an error for /readyz: Slack's code, or its class alone.
+func worryText(err error) string {
+	if code := apiCode(err); code != "" {
+		return code + ": " + remedy(code)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	return "see the log"
+}
+
+const levelPlain = 2
+
+// at is the message in a form that is simpler with each level.
+func (m message) at(level int) message {
+	switch level {
+	case 0:
+		return m
+	case 1:
+		return message{text: m.text, blocks: m.short}
+	}
+	return message{text: m.text}
+}
+
+// fingerprint tells messages apart by all that is shown.
+func (m message) fingerprint() string {
+	raw, err := json.Marshal(m.blocks)
+	if err != nil { // blocks are plain data
+		panic(err)
+	}
+	sum := sha256.Sum256(append(raw, m.text...))
+	return string(sum[:])
+}

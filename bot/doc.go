@@ -1,0 +1,41 @@
+// Package bot is the Slack adapter: it turns what Slack delivers into calls of
+// a [Desk], and what the audit log says into messages.
+//
+// # Who decides
+//
+// Nothing is decided here. The desk and package approvals decide who may vote,
+// whether a request is stale or expired, and what happens next; the bot proves
+// who pressed (signature, team, user) and hands that on. A button carries only
+// the request's id and the first characters of its digest, and nothing else in
+// a payload is believed: team, channel and message are compared with what is
+// stored.
+//
+// # Two directions, never mixed
+//
+// Inwards ([Bot.Handler]): a delivery is verified, acknowledged at once, and
+// worked on by a bounded group of goroutines that [Bot.Run] owns. Only the
+// person who asked sees errors. A delivery that comes twice is done once: by a
+// key in the outbox for what changes something, and because every use case is
+// idempotent besides.
+//
+// Outwards (the courier in [Bot.Run]): the outbox is a cursor over the audit
+// log. An event says that something about its subject is new; what is sent is
+// the subject's present state, so many events collapse into one update. The
+// place of each message (channel and timestamp) is stored before and after it
+// is posted. Nothing that Slack answers, or doesn't, changes a request.
+//
+// # How it fails
+//
+// A call that surely did not reach Slack is repeated with a growing pause; 429
+// is obeyed. After a call whose effect is not known the channel's history is
+// searched for the message's key before it is posted again, also after a
+// restart in between. A message that Slack refuses as too long is sent shorter,
+// then as plain text. What can't be delivered for a reason that only people can
+// remove (the bot is not in the channel, the token was revoked) is logged with
+// the remedy, tried again slowly, and given up in the end; it never stops the
+// delivery of anything else. The cursor only moves past what was delivered or
+// given up, so a restart repeats nothing and forgets nothing.
+//
+// An error that is an *approvals.Refusal is shown to the person as it is. Any
+// other is logged under an incident id, and the person sees the id.
+package bot

@@ -1,0 +1,79 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// envelope is what the bot reads of the Events API.
+type envelope struct {
+	Type      string `json:"type"`
+	Challenge string `json:"challenge"`
+	Team      string `json:"team_id"`
+	EventID   string `json:"event_id"`
+	Event     struct {
+		Type      string `json:"type"`
+		Subtype   string `json:"subtype"`
+		User      string `json:"user"`
+		Tab       string `json:"tab"`
+		Channel   string `json:"channel"`
+		DeletedTS string `json:"deleted_ts"`
+	} `json:"event"`
+}
+
+func (b *Bot) event(w http.ResponseWriter, d delivery) {
+	var e envelope
+	if json.Unmarshal(d.body, &e) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if e.Type == "url_verification" {
+		writeJSON(w, http.StatusOK, map[string]string{"challenge": e.Challenge})
+		return
+	}
+	if e.Type != "event_callback" || e.Team != b.opt.Team {
+		acknowledge(w)
+		return
+	}
+	key := d.keyOf("event", e.EventID)
+	if !b.seen.take(key) {
+		acknowledge(w)
+		return
+	}
+	if !b.presses.do(func(ctx context.Context) { b.happened(ctx, e) }) {
+		b.seen.forget(key)
+		w.WriteHeader(http.StatusServiceUnavailable) // Slack delivers it again
+		return
+	}
+	acknowledge(w)
+}
+
+// happened does an event's work; doing it twice does no harm.
+func (b *Bot) happened(ctx context.Context, e envelope) {
+	err := b.safely(ctx, func(ctx context.Context) error {
+		switch {
+		case e.Event.Type == "app_home_opened" && e.Event.Tab == "home":
+			return b.home(ctx, e.Event.User)
+		case e.Event.Type == "message" && e.Event.Subtype == "message_deleted":
+			return b.courier.deleted(ctx, spot{channel: e.Event.Channel, ts: e.Event.DeletedTS})
+		}
+		return nil
+	})
+	if err != nil {
+		b.opt.Log.Error("an event could not be handled", "type", e.Event.Type, "event", e.EventID, "error", err)
+	}
+}
+
+// home shows the pairs and open requests to the people of the directory; hosts
+// and plans are nobody else's business.
+func (b *Bot) home(ctx context.Context, user string) error {
+	if _, listed := b.opt.People.ByUser[user]; !listed {
+		return b.slack.publish(ctx, user, strangerHome(b.opt.Channel).home())
+	}
+	open, err := b.opt.Desk.Open(ctx)
+	if err != nil {
+		return err
+	}
+	return b.slack.publish(ctx, user, homePage(b.opt.Command, b.opt.Desk.Pairs(), open, b.opt.People).home())
+}

@@ -1,0 +1,143 @@
+package bot
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"twokey/approvals"
+)
+
+// parcel is one message that has to be sent or brought up to date.
+type parcel struct {
+	name   string
+	seq    uint64 // of the first event that it delivers, 0 for none
+	letter letterMaker
+
+	progress time.Time // only progress to show: not before this
+	next     time.Time // after a failure: not before this
+	backoff  *backoff.ExponentialBackOff
+	failedAt time.Time // first failure, zero for none
+	level    int       // 0 as it is, 1 shorter, 2 plain text
+	marked   bool      // this process stored that the post was begun
+	unsure   bool      // a post of this process may have arrived
+	barred   string    // last code that only people can remove, as logged
+}
+
+// letter is a parcel's content at this moment.
+type letter struct {
+	key       string // of its place in the outbox
+	message   message
+	once      bool // never updated
+	onlyThere bool // updated where it was posted, not posted any more
+}
+
+// letterMaker renders the present state. It returns false when there is nothing
+// to send any more.
+type letterMaker func(context.Context) (letter, bool, error)
+
+// add makes a parcel, or adds an event to the one that waits under that name.
+func (c *courier) add(name string, seq uint64, letter letterMaker) *parcel {
+	if p, waiting := c.pending[name]; waiting {
+		if p.seq == 0 {
+			p.seq = seq
+		}
+		p.letter = letter
+		return p
+	}
+	p := &parcel{name: name, seq: seq, letter: letter, progress: forever}
+	c.pending[name] = p
+	c.order = append(c.order, p)
+	return p
+}
+
+var forever = time.Unix(1<<40, 0)
+
+// now is for what people wait for.
+func (p *parcel) now() { p.progress = time.Time{} }
+
+// after lets progress wait, so that several steps become one update.
+func (p *parcel) after(t time.Time) {
+	if t.Before(p.progress) {
+		p.progress = t
+	}
+}
+
+func (p *parcel) dueAt() time.Time {
+	if p.progress.After(p.next) {
+		return p.progress
+	}
+	return p.next
+}
+
+// due is the first parcel whose time has come, or how long until one's has.
+func (c *courier) due() (*parcel, time.Duration) {
+	now, wait := c.opt.Now(), c.opt.Pace.RetryMost
+	for _, p := range c.order {
+		left := p.dueAt().Sub(now)
+		if left <= 0 {
+			return p, 0
+		}
+		wait = min(wait, left)
+	}
+	return nil, wait
+}
+
+func (c *courier) done(p *parcel) {
+	delete(c.pending, p.name)
+	c.order = slices.DeleteFunc(c.order, func(o *parcel) bool { return o == p })
+}
+
+func (c *courier) view(ctx context.Context, id string) (view, bool, error) {
+	r, err := c.opt.Desk.Request(ctx, id)
+	if approvals.Refused(err) == approvals.CodeUnknown { // purged meanwhile
+		return view{}, false, nil
+	}
+	if err != nil {
+		return view{}, false, err
+	}
+	journal, err := c.opt.Desk.Journal(ctx, id)
+	return newView(r, journal, c.opt.Desk.Pairs(), c.opt.People, c.opt.Now()), err == nil, err
+}
+
+func (c *courier) requestLetter(id string) letterMaker {
+	return func(ctx context.Context) (letter, bool, error) {
+		v, ok, err := c.view(ctx, id)
+		if !ok {
+			return letter{}, false, err
+		}
+		return letter{key: requestKey(id), message: requestMessage(v)}, true, nil
+	}
+}
+
+func (c *courier) resultLetter(id string, seq uint64) letterMaker {
+	return func(ctx context.Context) (letter, bool, error) {
+		v, ok, err := c.view(ctx, id)
+		if !ok {
+			return letter{}, false, err
+		}
+		v.audit = seq
+		return letter{key: resultKey(id), message: resultMessage(v), once: true}, true, nil
+	}
+}
+
+// heldLetter calls for a decision, and is updated when it was made.
+func (c *courier) heldLetter(id string) letterMaker {
+	return func(ctx context.Context) (letter, bool, error) {
+		v, ok, err := c.view(ctx, id)
+		n := len(v.request.Pauses) - 1
+		if !ok || n < 0 {
+			return letter{}, false, err
+		}
+		held := v.request.State == approvals.Held
+		return letter{key: heldKey(id, n), message: heldMessage(v), onlyThere: !held}, true, nil
+	}
+}
+
+func newsLetter(e approvals.Event) letterMaker {
+	return func(context.Context) (letter, bool, error) {
+		return letter{key: newsKey(e.Seq), message: newsMessage(e), once: true}, true, nil
+	}
+}

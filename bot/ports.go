@@ -1,0 +1,58 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// Desk owns the use cases. Its errors are *approvals.Refusal when a person may
+// read them (no such pair, not an approver, wrong state, …), else failures
+// whose text is for the log.
+type Desk interface {
+	// Pairs lists the configured pairs. It is cheap: it asks nobody.
+	Pairs() []actions.Pair
+	// Status looks at a pair now.
+	Status(ctx context.Context, pair string) (actions.Report, error)
+	// Verify is Status with a look that also tries to arm the latch.
+	Verify(ctx context.Context, pair string) (actions.Report, error)
+	// Preview plans without asking anybody.
+	Preview(ctx context.Context, q actions.Question) (actions.Plan, error)
+	// Ask opens a request. CodeOpen names the request that is in the way.
+	Ask(ctx context.Context, q actions.Question) (approvals.Request, error)
+	Approve(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
+	Deny(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
+	Cancel(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
+	// Answer decides a held request with Accept and the typed statement, or Refuse.
+	Answer(ctx context.Context, id string, b approvals.Ballot, cause approvals.Cause, typed string) (approvals.Request, error)
+	// Request reads one; CodeUnknown when there is none.
+	Request(ctx context.Context, id string) (approvals.Request, error)
+	// Open lists the requests that have not ended, oldest first.
+	Open(ctx context.Context) ([]approvals.Request, error)
+	// Journal reads a request's entries in order.
+	Journal(ctx context.Context, id string) ([]actions.Entry, error)
+	// InsertTest writes one test row on the pair's primary.
+	InsertTest(ctx context.Context, pair string, by approvals.Person) (node string, row actions.TestRow, err error)
+	// VerifyData compares the rows of both nodes.
+	VerifyData(ctx context.Context, pair string) (actions.Comparison, error)
+}
+
+// Outbox is the store as the bot needs it: the audit log to deliver from, and
+// what is remembered about deliveries. Every method is one transaction.
+type Outbox interface {
+	// Cursor gives the sequence number up to which name has delivered, 0 at first.
+	Cursor(ctx context.Context, name string) (uint64, error)
+	// Advance moves it.
+	Advance(ctx context.Context, name string, seq uint64) error
+	// EventsAfter lists up to limit events after seq, in order.
+	EventsAfter(ctx context.Context, seq uint64, limit int) ([]approvals.Event, error)
+	// Place gives what SetPlace kept for a message.
+	Place(ctx context.Context, subject string) (string, bool, error)
+	SetPlace(ctx context.Context, subject, place string) error
+	// Seen says whether key is new, and keeps it for ttl.
+	Seen(ctx context.Context, key string, ttl time.Duration) (first bool, err error)
+	// Subscribe wakes whenever something was committed.
+	Subscribe() (wake <-chan struct{}, cancel func())
+}

@@ -1,0 +1,193 @@
+package bot
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/slack-go/slack"
+
+	"twokey/approvals"
+)
+
+// press is one use of a button of ours.
+type press struct {
+	who     asker
+	action  string
+	request string
+	digest  string
+	message string // timestamp of the message that it was in
+	trigger string
+}
+
+// interaction takes presses and submissions. The payload is read from the body
+// alone.
+func (b *Bot) interaction(w http.ResponseWriter, d delivery) {
+	if !d.parsed(w) {
+		return
+	}
+	p, ok := parsePayload(d.form.Get("payload"))
+	if !ok {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	switch {
+	case p.Type == "block_actions" && len(p.Actions) > 0 && p.Container.Type == "message":
+		b.pressed(w, d, p)
+	case p.Type == "view_submission":
+		b.submitted(w, d, p)
+	default:
+		acknowledge(w)
+	}
+}
+
+func (b *Bot) pressed(w http.ResponseWriter, d delivery, p payload) {
+	key := d.keyOf("press", p.TriggerID)
+	if !b.seen.take(key) {
+		acknowledge(w)
+		return
+	}
+	who := b.presser(p)
+	taken := b.presses.do(func(ctx context.Context) {
+		b.guard(ctx, who, func(ctx context.Context) error { return b.press(ctx, key, who, p) })
+	})
+	if !taken {
+		b.seen.forget(key)
+		w.WriteHeader(http.StatusServiceUnavailable) // Slack tells the person
+		return
+	}
+	acknowledge(w)
+}
+
+func (b *Bot) presser(p payload) asker {
+	channel := p.Channel.ID
+	if channel == "" {
+		channel = p.Container.ChannelID
+	}
+	a := p.Actions[0]
+	return asker{
+		team: p.Team.ID, user: p.User.ID, channel: channel, person: b.opt.People.Person(p.home(), p.User.ID),
+		place: placeOf(p.Team.ID, channel), answerTo: p.ResponseURL,
+		proof: fmt.Sprintf("press %s on message %s/%s", a.ActionTS, channel, p.Container.MessageTS),
+	}
+}
+
+func (b *Bot) press(ctx context.Context, key string, who asker, p payload) error {
+	if m, refused := b.outside(who, p.AppID); refused {
+		b.tell(ctx, who, m)
+		return nil
+	}
+	a := p.Actions[0]
+	id, digest, ok := parseButton(a.Value)
+	if !ok {
+		return refuse(approvals.CodeInput, "This button is not one of mine.")
+	}
+	pr := press{who: who, action: a.ActionID, request: id, digest: digest, message: p.Container.MessageTS, trigger: p.TriggerID}
+	switch a.ActionID {
+	case actionApprove, actionRefuse, actionCancel:
+		return b.decide(ctx, key, pr)
+	case actionDeny, actionStatement, actionDetails:
+		return b.openView(ctx, pr)
+	}
+	return refuse(approvals.CodeInput, "This button is not one of mine.")
+}
+
+// decide is a press that needs no further words.
+func (b *Bot) decide(ctx context.Context, key string, p press) error {
+	return b.once(ctx, key, func() error {
+		if _, err := b.own(ctx, p.request, p.who.channel, p.message); err != nil {
+			return err
+		}
+		ballot := b.ballot(p.who, p.digest, "")
+		var err error
+		switch p.action {
+		case actionApprove:
+			_, err = b.opt.Desk.Approve(ctx, p.request, ballot)
+		case actionRefuse:
+			_, err = b.opt.Desk.Answer(ctx, p.request, ballot, approvals.Refuse, "")
+		case actionCancel:
+			_, err = b.opt.Desk.Cancel(ctx, p.request, ballot)
+		}
+		return err
+	})
+}
+
+// own reads the request, and refuses a button that is not in one of its own
+// messages: one of another request, an older copy, or somebody's forgery.
+func (b *Bot) own(ctx context.Context, id, channel, ts string) (approvals.Request, error) {
+	r, err := b.opt.Desk.Request(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	keys := []string{requestKey(id), resultKey(id)}
+	for n := range r.Pauses {
+		keys = append(keys, heldKey(id, n))
+	}
+	places, err := b.courier.places(ctx, keys)
+	if err != nil {
+		return r, err
+	}
+	if !slices.ContainsFunc(places, func(p place) bool { return p.is(channel, ts) }) {
+		return r, refuse(approvals.CodePlace, "This button is in an old copy of the request's message. Use the newest one.")
+	}
+	return r, nil
+}
+
+// openView opens the view before anything is looked up, because a trigger lives
+// for three seconds; what was looked up then changes the view.
+func (b *Bot) openView(ctx context.Context, p press) error {
+	s := sheet{Request: p.request, Digest: p.digest, Channel: p.who.channel, Message: p.message}
+	viewID, err := b.slack.open(ctx, p.trigger, b.firstView(p.action, s))
+	if err != nil {
+		return err
+	}
+	full, err := b.fullView(ctx, p, s)
+	if err != nil {
+		full = b.endView(err)
+	}
+	if err := b.slack.change(ctx, viewID, full); err != nil && apiCode(err) != "not_found" {
+		b.opt.Log.Info("a view could not be filled; it may be closed", "error", err)
+	}
+	return nil
+}
+
+func (b *Bot) firstView(action string, s sheet) slack.ModalViewRequest {
+	switch action {
+	case actionDeny:
+		return denyView(s, nil)
+	case actionStatement:
+		return statementView(s, nil)
+	}
+	return waitView("Details")
+}
+
+func (b *Bot) fullView(ctx context.Context, p press, s sheet) (slack.ModalViewRequest, error) {
+	r, err := b.own(ctx, p.request, p.who.channel, p.message)
+	if err != nil {
+		return slack.ModalViewRequest{}, err
+	}
+	v, err := b.viewOf(ctx, r)
+	if err != nil {
+		return slack.ModalViewRequest{}, err
+	}
+	switch p.action {
+	case actionDeny:
+		_, err = approvals.Next(r.State, approvals.Deny)
+		return denyView(s, &v), err
+	case actionStatement:
+		_, err = approvals.Next(r.State, approvals.Accept)
+		return statementView(s, &v), err
+	}
+	return detailsView(v), nil
+}
+
+func (b *Bot) viewOf(ctx context.Context, r approvals.Request) (view, error) {
+	journal, err := b.opt.Desk.Journal(ctx, r.ID)
+	return newView(r, journal, b.opt.Desk.Pairs(), b.opt.People, b.opt.Now()), err
+}
+
+// endView shows an error where the person is looking.
+func (b *Bot) endView(err error) slack.ModalViewRequest {
+	return noteView("twokey", b.trouble(err, "").text)
+}

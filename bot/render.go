@@ -1,0 +1,202 @@
+package bot
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// view is everything that the messages about one request are made from. The
+// functions that render it read nothing else: no clock, no store.
+type view struct {
+	request approvals.Request
+	plan    actions.Plan // zero when it couldn't be read
+	planned bool
+	outcome actions.Outcome // zero until the execution ended
+	journal []actions.Entry
+	pair    actions.Pair // zero when it isn't configured any more
+	audit   uint64       // sequence number of the event that ended it, 0 for not known
+	people  People
+	now     time.Time
+}
+
+// newView decodes what the request carries. Data that doesn't decode is no
+// error: the approved text can always be shown instead.
+func newView(r approvals.Request, journal []actions.Entry, pairs []actions.Pair, people People, now time.Time) view {
+	v := view{request: r, journal: journal, people: people, now: now}
+	v.planned = json.Unmarshal(r.Subject.Data, &v.plan) == nil && v.plan.Kind != ""
+	if len(r.Outcome) > 0 && json.Unmarshal(r.Outcome, &v.outcome) != nil {
+		v.outcome = actions.Outcome{}
+	}
+	for _, p := range pairs {
+		if p.Name == r.Subject.Pair {
+			v.pair = p
+		}
+	}
+	return v
+}
+
+// what names the request in a headline: "Switchover of orders".
+func (v view) what() markup {
+	return say("%s of %s", kindTitle(actions.Kind(v.request.Subject.Kind)), v.request.Subject.Pair)
+}
+
+func kindTitle(k actions.Kind) string {
+	switch k {
+	case actions.KindSwitchover:
+		return "Switchover"
+	case actions.KindFailover:
+		return "Disaster failover"
+	case actions.KindRejoin:
+		return "Rejoin"
+	}
+	return "Request"
+}
+
+// node is a node with its address: as approved if the plan holds it, else as
+// configured.
+func (v view) node(name string) markup {
+	return nodeIn(v.pair, v.plan.Facts, name)
+}
+
+func nodeIn(pair actions.Pair, facts actions.Facts, name string) markup {
+	if name == "" {
+		return "unknown"
+	}
+	for _, f := range facts {
+		if f.Name == name+" address" && f.Value != "" {
+			return say("*%s* (%s)", name, f.Value)
+		}
+	}
+	if n, ok := pair.Node(name); ok {
+		return say("*%s* (%s)", name, n.Addr())
+	}
+	return say("*%s*", name)
+}
+
+// bare is node for places without markup.
+func (v view) bare(name string) string { return string(plain(v.node(name))) }
+
+// move is the plan in one line.
+func move(kind actions.Kind, from, to markup) markup {
+	if kind == actions.KindRejoin {
+		return say("%s becomes the standby of %s.", from, to)
+	}
+	return say("%s → %s", from, to)
+}
+
+// after is the policy in one sentence.
+func after(p actions.Plan) markup {
+	switch p.After {
+	case actions.Block:
+		return say("Afterwards `block`: %s acknowledges a write only when its standby has it.", p.To)
+	case actions.Degrade:
+		return say("Afterwards `degrade`: %s takes writes alone; the guarantee is off until %s is its synchronous standby.", p.To, p.From)
+	}
+	return ""
+}
+
+// lossMark is the verdict at a glance.
+func lossMark(l actions.Loss) markup {
+	switch l {
+	case actions.LossNone:
+		return ":white_check_mark:"
+	case actions.LossCertain:
+		return ":rotating_light:"
+	}
+	return ":warning:"
+}
+
+// verdict is one line on what is lost, and how old that knowledge is.
+func verdict(l actions.Loss, headline string, asOf time.Time) markup {
+	m := say("%s *%s*", lossMark(l), headline)
+	if !asOf.IsZero() {
+		m += say(" As of %s.", when(asOf))
+	}
+	return m
+}
+
+// person names somebody without calling on them.
+func person(p approvals.Person) markup {
+	if p == "" {
+		return "twokey"
+	}
+	return say("*%s*", string(p))
+}
+
+// call names somebody so that Slack notifies them.
+func (p People) call(who approvals.Person) markup {
+	m := person(who)
+	for _, user := range p.Accounts(who) {
+		m += say(" %s", mention(user))
+	}
+	return m
+}
+
+// mention is only made of ids as Slack gives them: capitals and digits.
+func mention(user string) markup {
+	for _, r := range user {
+		if (r < 'A' || r > 'Z') && (r < '0' || r > '9') {
+			return esc(user)
+		}
+	}
+	return markup(fmt.Sprintf("<@%s>", user))
+}
+
+// checkLines shows what isn't fine with its reason, and names what is.
+func checkLines(checks []actions.Check) []markup {
+	var lines []markup
+	var fine markup
+	for _, c := range checks {
+		if c.Status == actions.OK {
+			if fine != "" {
+				fine += " · "
+			}
+			fine += say("✓ %s", c.Title)
+			continue
+		}
+		lines = append(lines, checkLine(c))
+	}
+	if fine != "" {
+		lines = append(lines, fine)
+	}
+	return lines
+}
+
+// checkLine is one check with all that is known of it.
+func checkLine(c actions.Check) markup {
+	var m markup
+	switch c.Status {
+	case actions.OK:
+		m = say("✓ %s", c.Title)
+	case actions.Bad:
+		m = say("✗ *%s*", c.Title)
+	case actions.Warn:
+		m = say("! %s", c.Title)
+	default:
+		why := strings.TrimPrefix(orElse(c.Detail, "nothing could be read"), "because ")
+		return say("? %s: unknown, because %s", c.Title, why) + fix(c)
+	}
+	if c.Detail != "" {
+		m += say(": %s", c.Detail)
+	}
+	return m + fix(c)
+}
+
+func fix(c actions.Check) markup {
+	if c.Fix == "" || c.Status == actions.OK {
+		return ""
+	}
+	return say("\n      → %s", c.Fix)
+}
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

@@ -1,0 +1,92 @@
+package bot
+
+import (
+	"time"
+
+	"twokey/actions"
+)
+
+type mark int
+
+const (
+	markWaiting mark = iota
+	markRunning
+	markDone
+	markFailed
+)
+
+// progressStep is one step of the plan as far as the journal tells.
+type progressStep struct {
+	text    string
+	mark    mark
+	started time.Time
+	took    time.Duration
+	note    string // the newest progress, or why it failed
+}
+
+// progress lays the journal over the plan's steps. Steps that are only in the
+// journal (a step back, say) follow where they began.
+func (v view) progress() []progressStep {
+	steps := make([]progressStep, 0, len(v.plan.Steps))
+	index := map[actions.Step]int{}
+	for i, s := range v.plan.Steps {
+		steps = append(steps, progressStep{text: stepText(s)})
+		key := actions.Step{Op: s.Op, Node: s.Node}
+		if _, twice := index[key]; !twice {
+			index[key] = i
+		}
+	}
+	for _, e := range v.journal {
+		key := actions.Step{Op: e.Op, Node: e.Node}
+		i, known := index[key]
+		if !known {
+			i = len(steps)
+			index[key] = i
+			steps = append(steps, progressStep{text: stepText(key)})
+		}
+		steps[i].record(e)
+	}
+	return steps
+}
+
+func (s *progressStep) record(e actions.Entry) {
+	switch e.Phase {
+	case actions.Intent:
+		s.mark, s.started, s.note = markRunning, e.At, ""
+	case actions.Done:
+		s.mark, s.note = markDone, e.Text
+	case actions.Failing:
+		s.mark, s.note = markFailed, e.Text
+	case actions.Note:
+		s.note = e.Text
+	}
+	if e.Phase != actions.Intent && !s.started.IsZero() {
+		s.took = max(0, e.At.Sub(s.started))
+	}
+}
+
+func (v view) progressLines() []markup {
+	var lines []markup
+	for i, s := range v.progress() {
+		lines = append(lines, s.line(i+1, v.now))
+	}
+	return lines
+}
+
+func (s progressStep) line(n int, now time.Time) markup {
+	var m markup
+	switch s.mark {
+	case markDone:
+		m = say("✓ %d. %s: %s", n, s.text, took(s.took))
+	case markFailed:
+		m = say("✗ %d. *%s*: %s", n, s.text, took(s.took))
+	case markRunning:
+		m = say("▶ %d. *%s*: for %s", n, s.text, apart(s.started, now))
+	default:
+		m = say("· %d. %s", n, s.text)
+	}
+	if s.note != "" {
+		m += say("\n      %s", s.note)
+	}
+	return m
+}

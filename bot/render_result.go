@@ -1,0 +1,136 @@
+package bot
+
+import (
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// resultMessage is the message of its own that tells how a request ended, so
+// that people are notified: Slack says nothing when a message is edited.
+func resultMessage(v view) message {
+	p := &page{}
+	p.header("%s: %s", v.what(), v.standing())
+	v.end(p)
+	if v.executed() {
+		v.report(p)
+	}
+	p.section(say("For %s, who asked.", v.people.call(v.request.Requester)))
+	p.context(v.footer())
+	p.actions(button{action: actionDetails, label: "Details", value: buttonValue(v.request)})
+	return p.message()
+}
+
+// heldMessage calls the approvers when an execution waits for one of them.
+func heldMessage(v view) message {
+	p := &page{}
+	p.header("%s: %s", v.what(), v.standing())
+	v.hold(p)
+	var calls markup
+	for _, who := range v.request.Approvers {
+		calls += say(" %s", v.people.call(who))
+	}
+	p.section(say("One of:%s", calls))
+	p.context(v.footer())
+	if v.request.State == approvals.Held {
+		p.actions(append(v.heldButtons(buttonValue(v.request)), button{action: actionDetails, label: "Details", value: buttonValue(v.request)})...)
+	}
+	return p.message()
+}
+
+// resultLine is an execution's end in one sentence.
+func (v view) resultLine() markup {
+	o := v.outcome
+	switch v.request.State {
+	case approvals.Succeeded:
+		return v.successLine()
+	case approvals.Aborted:
+		return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(orElse(o.Serving, v.plan.From)), v.request.Why)
+	case approvals.Failed:
+		return say(":x: *Stopped half way.* %s %s", v.request.Why, v.servingLine())
+	}
+	return say(":rotating_light: *What is true now must be looked at.* %s %s", v.request.Why, v.servingLine())
+}
+
+func (v view) successLine() markup {
+	o := v.outcome
+	if actions.Kind(v.request.Subject.Kind) == actions.KindRejoin {
+		return say(":white_check_mark: %s is the standby of %s.", v.node(v.plan.From), v.node(v.plan.To))
+	}
+	m := say(":white_check_mark: %s is the primary, %s no longer.", v.node(o.NewPrimary), v.node(o.OldPrimary))
+	if o.WritePause > 0 {
+		m += say(" Writes paused for *%s* (measured).", took(o.WritePause))
+	}
+	return m
+}
+
+func (v view) servingLine() markup {
+	if v.outcome.Serving == "" {
+		return "Which node takes writes is not known."
+	}
+	return say("%s takes writes.", v.node(v.outcome.Serving))
+}
+
+// report is what the executor measured and proved.
+func (v view) report(p *page) {
+	o := v.outcome
+	v.proof(p)
+	if o.Synchronous.IsZero() {
+		p.section(":warning: No synchronous standby: the guarantee is off until there is one.")
+	} else {
+		p.section(say("Synchronous again since %s.", when(o.Synchronous)))
+	}
+	if o.Rejoin != nil {
+		p.section(rejoinLine(*o.Rejoin))
+	}
+	if o.Conn.URI != "" {
+		p.must("*Connection string*\n" + pre(o.Conn.URI, 800) + "\n" + pre(o.Conn.Keywords, 800))
+	}
+	var todo []markup
+	for _, t := range o.Todo {
+		todo = append(todo, say("• %s", t))
+	}
+	if len(todo) > 0 {
+		p.lines("*Left for people*", todo)
+	}
+}
+
+// proof is why there are not two primaries.
+func (v view) proof(p *page) {
+	o := v.outcome
+	var m markup
+	if o.Clearance != "" {
+		m = say("*%s* was %s", o.OldPrimary, clearanceWord(o.Clearance))
+		if o.Proof != "" {
+			m += say(": %s", o.Proof)
+		}
+	}
+	if o.AcceptedBy != "" {
+		m += say("\nAccepted by %s.", person(approvals.Person(o.AcceptedBy)))
+	}
+	if o.NewTimeline != 0 {
+		m += say("\nTimeline %d → %d, forked at %s.", o.OldTimeline, o.NewTimeline, code(o.Gate.String()))
+	}
+	p.section(m)
+}
+
+func clearanceWord(c actions.ClearanceKind) markup {
+	switch c {
+	case actions.ClearStopped:
+		return "stopped, and can't come back by itself"
+	case actions.ClearStandby:
+		return "read back in recovery, as a standby"
+	case actions.ClearOff:
+		return "fenced off"
+	case actions.ClearAccepted:
+		return "*not* proven to be off; a person accepted that"
+	}
+	return esc(string(c))
+}
+
+func rejoinLine(r actions.RejoinReport) markup {
+	m := say("The old primary rejoined (%s).", r.How)
+	if r.Kept != "" {
+		m += say(" Its old data is kept in %s.", code(r.Kept))
+	}
+	return m
+}

@@ -1,0 +1,141 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"twokey/approvals"
+)
+
+// submitted takes a view that a person sent off. Its work may take longer than
+// Slack waits; then the view says so, and is changed when the work is done.
+func (b *Bot) submitted(w http.ResponseWriter, d delivery, p payload) {
+	s, ok := parseSheet(p.View.Private)
+	if !ok || (p.View.Callback != actionDeny && p.View.Callback != actionStatement) {
+		acknowledge(w)
+		return
+	}
+	key := d.keyOf("submission", p.TriggerID)
+	if !b.seen.take(key) {
+		writeJSON(w, http.StatusOK, slack.NewClearViewSubmissionResponse())
+		return
+	}
+	slot := &answerSlot{done: make(chan struct{})}
+	taken := b.presses.do(func(ctx context.Context) {
+		err := b.safely(ctx, func(ctx context.Context) error { return b.submit(ctx, key, s, p) })
+		if late := slot.put(err); late {
+			b.afterAck(ctx, p.View.ID, err)
+		}
+	})
+	if !taken {
+		b.seen.forget(key)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	err, done := slot.wait(withinAck)
+	writeJSON(w, http.StatusOK, b.submissionAnswer(err, done))
+}
+
+// submit is the work of a submission.
+func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error {
+	who := asker{
+		team: p.Team.ID, user: p.User.ID, channel: s.Channel, person: b.opt.People.Person(p.home(), p.User.ID),
+		place: placeOf(p.Team.ID, s.Channel), proof: "submission of view " + p.View.ID,
+	}
+	if m, refused := b.outside(who, p.AppID); refused {
+		return refuse(approvals.CodePlace, "%s", string(plain(m.text)))
+	}
+	return b.once(ctx, key, func() error {
+		if _, err := b.own(ctx, s.Request, s.Channel, s.Message); err != nil {
+			return err
+		}
+		ballot := b.ballot(who, s.Digest, clip(oneLine(p.typed()), maxPart))
+		var err error
+		if p.View.Callback == actionDeny {
+			_, err = b.opt.Desk.Deny(ctx, s.Request, ballot)
+		} else {
+			_, err = b.opt.Desk.Answer(ctx, s.Request, ballot, approvals.Accept, p.typed())
+		}
+		return err
+	})
+}
+
+// submissionAnswer closes the view, keeps it open with what is wrong, or says
+// that it takes longer.
+func (b *Bot) submissionAnswer(err error, done bool) *slack.ViewSubmissionResponse {
+	switch {
+	case !done:
+		v := noteView("twokey", "Recording your decision …")
+		return slack.NewUpdateViewSubmissionResponse(&v)
+	case err == nil:
+		return slack.NewClearViewSubmissionResponse()
+	case approvals.Refused(err) == approvals.CodeStatement:
+		r, _ := errors.AsType[*approvals.Refusal](err)
+		return slack.NewErrorsViewSubmissionResponse(map[string]string{inputText: clip(oneLine(r.Message), limitPlaceholder)})
+	}
+	v := b.endView(err)
+	return slack.NewUpdateViewSubmissionResponse(&v)
+}
+
+// settleAck is how long Slack may take to show what the acknowledgement said;
+// a change of the view before that would be overwritten by it.
+const settleAck = 500 * time.Millisecond
+
+func (b *Bot) afterAck(ctx context.Context, viewID string, err error) {
+	timer := time.NewTimer(settleAck)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	v := noteView("twokey", ":white_check_mark: Your decision is recorded.")
+	if err != nil {
+		v = b.endView(err)
+	}
+	if err := b.slack.change(context.WithoutCancel(ctx), viewID, v); err != nil {
+		b.opt.Log.Info("a view could not show the result; it may be closed", "error", err)
+	}
+}
+
+// answerSlot hands the work's result to the acknowledgement, unless that has
+// gone out already.
+type answerSlot struct {
+	mu   sync.Mutex
+	left bool
+	err  error
+	done chan struct{} // closed by put
+}
+
+// put stores the result and says whether nobody waits for it any more.
+func (s *answerSlot) put(err error) (late bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+	close(s.done)
+	return s.left
+}
+
+// wait gives the result, or done == false after patience.
+func (s *answerSlot) wait(patience time.Duration) (err error, done bool) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+		return s.err, true
+	case <-timer.C:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.done: // in the same instant
+		return s.err, true
+	default:
+		s.left = true
+		return nil, false
+	}
+}
