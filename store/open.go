@@ -96,7 +96,7 @@ func ensure(path string, opt Options) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return create(path, opt)
+		return create(path)
 	case err != nil:
 		return fmt.Errorf("the store %s can't be looked at: %w", path, err)
 	case !info.Mode().IsRegular():
@@ -110,7 +110,7 @@ func ensure(path string, opt Options) error {
 // create builds an empty store beside path and gives it the name only when it
 // is complete, so that a half-made one is never opened. When another process
 // was faster, its store is the store.
-func create(path string, opt Options) error {
+func create(path string) error {
 	dir := filepath.Dir(path)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the folder %s for the store doesn't exist; create it: %w", dir, err)
@@ -120,7 +120,7 @@ func create(path string, opt Options) error {
 		return fmt.Errorf("the store %s can't be created: %w", path, err)
 	}
 	defer os.Remove(temp.Name())
-	if err := errors.Join(temp.Close(), initialise(temp.Name(), opt)); err != nil {
+	if err := errors.Join(temp.Close(), initialise(temp.Name())); err != nil {
 		return fmt.Errorf("the store %s can't be created: %w", path, err)
 	}
 	if err := os.Link(temp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -129,12 +129,12 @@ func create(path string, opt Options) error {
 	return syncDir(dir)
 }
 
-func initialise(temp string, opt Options) error {
+func initialise(temp string) error {
 	db, err := bbolt.Open(temp, fileMode, boltOptions())
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.Update(func(tx *bbolt.Tx) error { return found(tx, opt.Now()) }), db.Close())
+	return errors.Join(db.Update(found), db.Close())
 }
 
 func syncDir(dir string) error {

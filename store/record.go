@@ -11,8 +11,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// Every value outside of the bucket meta ends with a CRC-32C of its key and
-// itself: bbolt checks no content, and a value that lies in overflow pages has
+// Every value ends with a CRC-32C of its key (with the names of the buckets
+// around it, except the outermost) and itself: bbolt checks no content, and a value that lies in overflow pages has
 // no structure of its own that noise would break.
 const sealSize = 4
 

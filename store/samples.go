@@ -27,7 +27,7 @@ func (s *Store) AddSample(ctx context.Context, pair string, sample actions.Sampl
 			return fmt.Errorf("storing a sample of %s: %w", pair, err)
 		}
 		b.FillPercent = 1 // samples come in order, at the end
-		if err := put(b, number(millis(sample.At)), encodeSample(sample)); err != nil {
+		if err := putSample(b, pair, sample); err != nil {
 			return err
 		}
 		if err := prune(b, oldest); err != nil {
@@ -35,6 +35,16 @@ func (s *Store) AddSample(ctx context.Context, pair string, sample actions.Sampl
 		}
 		return s.pruneNext(all, oldest)
 	})
+}
+
+// putSample seals the sample with its pair's name as well: bbolt wouldn't notice
+// a bucket whose name was overwritten.
+func putSample(b *bbolt.Bucket, pair string, sample actions.Sample) error {
+	key := number(millis(sample.At))
+	if err := b.Put(key, seal(under(pair, key...), encodeSample(sample))); err != nil {
+		return fmt.Errorf("storing a sample of %s: %w", pair, err)
+	}
+	return nil
 }
 
 // pruneNext prunes one pair after the other, a bite each time.
@@ -84,7 +94,7 @@ func (s *Store) Samples(ctx context.Context, pair string, since time.Time) ([]ac
 		}
 		c := b.Cursor()
 		for key, value := c.Seek(number(millis(since))); key != nil; key, value = c.Next() {
-			sample, err := parseSample(key, value)
+			sample, err := parseSample(pair, key, value)
 			if err != nil {
 				return err
 			}
@@ -98,12 +108,12 @@ func (s *Store) Samples(ctx context.Context, pair string, since time.Time) ([]ac
 	return out, nil
 }
 
-func parseSample(key, value []byte) (actions.Sample, error) {
+func parseSample(pair string, key, value []byte) (actions.Sample, error) {
 	at, err := parseNumber(key)
 	if err != nil {
 		return actions.Sample{}, err
 	}
-	raw, err := unseal(key, value)
+	raw, err := unseal(under(pair, key...), value)
 	if err != nil {
 		return actions.Sample{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

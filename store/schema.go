@@ -6,7 +6,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -19,7 +18,7 @@ const schema = 1
 // The buckets. In keys, numbers are 8 bytes, most significant first, and names
 // end with a zero byte where something follows.
 const (
-	bucketMeta      = "meta"              // schema, created: plain text, no checksum
+	bucketMeta      = "meta"              // schema: its number in decimal; must stay so in every version
 	bucketRequests  = "requests"          // id → request
 	bucketByPair    = "requests_by_pair"  // pair, id → nothing
 	bucketOpen      = "open"              // pair → id of its open request
@@ -34,8 +33,7 @@ const (
 	bucketSeenUntil = "seen_until"        // until, hash of key → nothing
 	bucketSettings  = "settings"          // name → value
 
-	keySchema  = "schema"
-	keyCreated = "created"
+	keySchema = "schema"
 )
 
 func buckets() []string {
@@ -58,16 +56,17 @@ func whole(tx *bbolt.Tx) error {
 }
 
 // found fills a new file.
-func found(tx *bbolt.Tx, now time.Time) error {
+func found(tx *bbolt.Tx) error {
 	for _, name := range buckets() {
 		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 			return err
 		}
 	}
-	meta := in(tx, bucketMeta)
-	return errors.Join(
-		meta.Put([]byte(keySchema), []byte(strconv.Itoa(schema))),
-		meta.Put([]byte(keyCreated), []byte(now.UTC().Format(time.RFC3339))))
+	return setSchema(tx, schema)
+}
+
+func setSchema(tx *bbolt.Tx, version int) error {
+	return put(in(tx, bucketMeta), []byte(keySchema), strconv.AppendInt(nil, int64(version), 10))
 }
 
 // migration brings a store from one schema to the next, within a transaction.
@@ -98,13 +97,16 @@ func stepTo(version int, step migration) func(*bbolt.Tx) error {
 		if err := step(tx); err != nil {
 			return err
 		}
-		return in(tx, bucketMeta).Put([]byte(keySchema), []byte(strconv.Itoa(version)))
+		return setSchema(tx, version)
 	}
 }
 
 func (s *Store) schema() (version int, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		version, err = parseSchema(in(tx, bucketMeta).Get([]byte(keySchema)))
+		raw, err := get(in(tx, bucketMeta), []byte(keySchema))
+		if err == nil {
+			version, err = parseSchema(raw)
+		}
 		return err
 	})
 	return version, err
@@ -145,22 +147,28 @@ func inspect(file *os.File) error {
 // buckets, and the first value whose checksum is wrong. A newer layout may
 // keep its values in another way, so the schema is judged first.
 type inspection struct {
+	ours   bool // it has a value with our kind of checksum
 	schema []byte
 	wrong  error
 }
 
 func (i *inspection) visit(bucket [][]byte, key, value []byte) error {
-	switch {
-	case len(bucket) == 0:
+	if len(bucket) == 0 {
 		i.note(fmt.Errorf("the key %q lies outside of any bucket", key))
-	case string(bucket[0]) == bucketMeta:
-		if string(key) == keySchema {
-			i.schema = slices.Clone(value)
-		}
-	default:
-		if _, err := unseal(key, value); err != nil {
-			i.note(fmt.Errorf("in %q: %w", bucket[0], err))
-		}
+		return nil
+	}
+	sealed := key
+	for _, nested := range slices.Backward(bucket[1:]) {
+		sealed = under(string(nested), sealed...)
+	}
+	payload, err := unseal(sealed, value)
+	if err != nil {
+		i.note(fmt.Errorf("in %q: %w", bucket[0], err))
+		return nil
+	}
+	i.ours = true
+	if string(bucket[0]) == bucketMeta && string(key) == keySchema {
+		i.schema = slices.Clone(payload)
 	}
 	return nil
 }
@@ -172,11 +180,12 @@ func (i *inspection) note(err error) {
 }
 
 func (i *inspection) judge() error {
-	if _, err := parseSchema(i.schema); err != nil {
+	_, err := parseSchema(i.schema)
+	switch {
+	case errors.Is(err, ErrNewer):
 		return err
-	}
-	if i.wrong != nil {
+	case i.wrong != nil && i.ours:
 		return fmt.Errorf("%w: %w; restore it from a backup", ErrDamaged, i.wrong)
 	}
-	return nil
+	return err
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,3 +62,5 @@ func checkFile(t *testing.T, path string) {
 		t.Error(err)
 	}
 }
+
+func uint32FromNative(raw []byte) uint32 { return binary.NativeEndian.Uint32(raw) }

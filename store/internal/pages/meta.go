@@ -28,14 +28,14 @@ type meta struct {
 
 // newest reads both header pages and gives that of the last transaction.
 func newest(file io.ReaderAt, size int64) (meta, error) {
-	first, err := readMeta(file, size, 0)
+	first, err := readMeta(file, size, 0, 0)
 	if errors.Is(err, ErrNotBolt) && secondMetaSomewhere(file, size) {
 		return meta{}, errors.New("the first of its two header pages is overwritten")
 	}
 	if err != nil {
 		return meta{}, err
 	}
-	second, err := readMeta(file, size, int64(first.pageSize))
+	second, err := readMeta(file, size, int64(first.pageSize), 1)
 	if err != nil {
 		return meta{}, fmt.Errorf("the second of its two header pages is damaged (%w)", notForeign(err))
 	}
@@ -67,7 +67,7 @@ func notForeign(err error) error {
 	return err
 }
 
-func readMeta(file io.ReaderAt, size, at int64) (meta, error) {
+func readMeta(file io.ReaderAt, size, at int64, id uint64) (meta, error) {
 	if size < at+headerSize+metaSize {
 		return meta{}, ErrNotBolt
 	}
@@ -82,8 +82,8 @@ func readMeta(file io.ReaderAt, size, at int64) (meta, error) {
 	if v := binary.NativeEndian.Uint32(body[4:]); v != formatVersion {
 		return meta{}, fmt.Errorf("it has bbolt's file format %d instead of %d", v, formatVersion)
 	}
-	if head.flags != flagMeta || checksum(body) != binary.NativeEndian.Uint64(body[checksumAt:]) {
-		return meta{}, errors.New("a header page has a wrong checksum")
+	if head.id != id || head.flags != flagMeta || checksum(body) != binary.NativeEndian.Uint64(body[checksumAt:]) {
+		return meta{}, errors.New("a header page has a wrong checksum or number")
 	}
 	return parseMeta(body)
 }
@@ -111,7 +111,7 @@ func checksum(body []byte) uint64 {
 // secondMetaSomewhere looks for the second header at each page size there is.
 func secondMetaSomewhere(file io.ReaderAt, size int64) bool {
 	for at := int64(smallestPage); at <= largestPage; at *= 2 {
-		if _, err := readMeta(file, size, at); err == nil {
+		if _, err := readMeta(file, size, at, 1); err == nil {
 			return true
 		}
 	}

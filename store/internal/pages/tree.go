@@ -26,6 +26,9 @@ func (c *checker) tree(id uint64, path [][]byte, least, below []byte, depth int)
 	}
 	switch p.flags {
 	case flagLeaf:
+		if p.count == 0 && (len(path) > 0 || depth > 0) { // bbolt keeps an empty bucket in its parent, and removes empty leaves
+			return fmt.Errorf("page %d is overwritten: a leaf without entries", id)
+		}
 		return c.leaf(p, path, least, below, depth)
 	case flagBranch:
 		return c.branch(p, path, least, below, depth)
@@ -85,24 +88,41 @@ func (c *checker) bucket(e entry, path [][]byte, depth int) error {
 		return fmt.Errorf("the small bucket %q has %d bytes, too few", e.key, len(e.value))
 	}
 	p := parsePage(inline)
-	if p.flags != flagLeaf {
+	if p.flags != flagLeaf || p.size() != len(inline) {
 		return fmt.Errorf("the small bucket %q is overwritten", e.key)
 	}
 	return c.leaf(p, path, nil, nil, depth+1)
 }
 
-// entries parses a leaf or a branch and checks the order of its keys.
+// size is how many bytes a small bucket's leaf should have, -1 when its entries
+// make no sense.
+func (p page) size() int {
+	entries, err := p.entries(nil, nil)
+	if err != nil {
+		return -1
+	}
+	n := headerSize + p.count*elementSize
+	for _, e := range entries {
+		n += len(e.key) + len(e.value)
+	}
+	return n
+}
+
+// entries parses a leaf or a branch. bbolt packs the entries' bytes without a
+// gap right behind their headers: whatever is otherwise, such as a count that
+// hides entries, is damage. The keys' order is checked as well.
 func (p page) entries(least, below []byte) ([]entry, error) {
-	if headerSize+p.count*elementSize > len(p.data) {
+	at := headerSize + p.count*elementSize // where the next entry's bytes must begin
+	if at > len(p.data) {
 		return nil, fmt.Errorf("page %d is overwritten: %d entries don't fit into it", p.id, p.count)
 	}
 	out := make([]entry, p.count)
 	for i := range out {
-		e, ok := p.entry(i)
+		e, ok := p.entry(i, at)
 		if !ok {
-			return nil, fmt.Errorf("page %d is overwritten: its entry %d lies outside of it", p.id, i)
+			return nil, fmt.Errorf("page %d is overwritten: its entry %d isn't where it must be", p.id, i)
 		}
-		out[i] = e
+		out[i], at = e, at+len(e.key)+len(e.value)
 		wrong := i > 0 && bytes.Compare(out[i-1].key, e.key) >= 0
 		if wrong || bytes.Compare(e.key, least) < 0 || (below != nil && bytes.Compare(e.key, below) >= 0) {
 			return nil, fmt.Errorf("page %d is overwritten: the keys of its entries are out of order", p.id)
@@ -111,29 +131,30 @@ func (p page) entries(least, below []byte) ([]entry, error) {
 	return out, nil
 }
 
-// entry parses the i-th element; positions in it count from its own start.
-func (p page) entry(i int) (entry, bool) {
+// entry parses the i-th element, whose bytes must begin at the given place;
+// the position in it counts from its own start.
+func (p page) entry(i, at int) (entry, bool) {
 	start := headerSize + i*elementSize
 	raw := p.data[start : start+elementSize]
 	if p.flags == flagBranch {
-		key, ok := p.slice(start, binary.NativeEndian.Uint32(raw), binary.NativeEndian.Uint32(raw[4:]))
-		return entry{key: key, child: binary.NativeEndian.Uint64(raw[8:])}, ok
+		pos, ksize := binary.NativeEndian.Uint32(raw), binary.NativeEndian.Uint32(raw[4:])
+		key, ok := p.slice(at, ksize)
+		return entry{key: key, child: binary.NativeEndian.Uint64(raw[8:])}, ok && start+int(pos) == at
 	}
 	flags, pos := binary.NativeEndian.Uint32(raw), binary.NativeEndian.Uint32(raw[4:])
 	ksize, vsize := binary.NativeEndian.Uint32(raw[8:]), binary.NativeEndian.Uint32(raw[12:])
-	key, ok := p.slice(start, pos, ksize)
-	if !ok || flags&^entryIsBucket != 0 || len(key) == 0 {
+	key, ok := p.slice(at, ksize)
+	if !ok || flags&^entryIsBucket != 0 || len(key) == 0 || start+int(pos) != at {
 		return entry{}, false
 	}
-	value, ok := p.slice(start+len(key), pos, vsize)
+	value, ok := p.slice(at+len(key), vsize)
 	return entry{key: key, value: value, bucket: flags == entryIsBucket}, ok
 }
 
-func (p page) slice(start int, pos, length uint32) ([]byte, bool) {
-	from := uint64(start) + uint64(pos)
-	to := from + uint64(length)
-	if to > uint64(len(p.data)) || from < uint64(headerSize+p.count*elementSize) {
+func (p page) slice(from int, length uint32) ([]byte, bool) {
+	if uint64(from)+uint64(length) > uint64(len(p.data)) {
 		return nil, false
 	}
+	to := from + int(length)
 	return p.data[from:to:to], true
 }
