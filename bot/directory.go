@@ -46,6 +46,9 @@ func NewDirectory(o Options) (*Directory, error) {
 	return &Directory{people: o.People, slack: newClient(o), now: o.Now, known: map[string]accountAnswer{}}, nil
 }
 
+// Close gives idle connections back.
+func (d *Directory) Close() { d.slack.http.CloseIdleConnections() }
+
 // Check returns nil, a *Refusal CodeAccount, or a *Refusal CodeLookup.
 func (d *Directory) Check(ctx context.Context, who approvals.Person) error {
 	if team, _, stranger := parseStranger(who); stranger && team != d.people.Team {

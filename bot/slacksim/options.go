@@ -14,11 +14,12 @@ type Options struct {
 	Channels []Channel   // DefaultChannels: one, "ops", that the bot is a member of
 	Groups   []UserGroup // none
 
-	BotToken      string   // generated
-	AppToken      string   // generated; opens Socket Mode connections
-	SigningSecret string   // generated
-	Scopes        []string // what the bot token may do; DefaultScopes
-	Events        []string // what the app subscribed to; DefaultEvents
+	BotToken      string         // generated
+	AppToken      string         // generated; opens Socket Mode connections
+	SigningSecret string         // generated
+	Scopes        []string       // what the bot token may do; DefaultScopes
+	Events        []string       // what the app subscribed to; DefaultEvents
+	Commands      []SlashCommand // what the page's composer offers; DefaultCommands
 
 	// RequestURL is the base of the app: commands go to RequestURL +
 	// "/slack/commands", interactions to "/slack/interactions", events to
@@ -62,6 +63,23 @@ func DefaultScopes() []string {
 // DefaultEvents are the event subscriptions unless Options says otherwise.
 func DefaultEvents() []string { return []string{"app_home_opened", "message.channels"} }
 
+// SlashCommand is a command as the app registered it. Examples are offered on
+// the page, complete lines to send.
+type SlashCommand struct {
+	Name        string   `json:"name"` // with its slash
+	Description string   `json:"description"`
+	Hint        string   `json:"hint"`
+	Examples    []string `json:"examples"`
+}
+
+// DefaultCommands is /pg alone.
+func DefaultCommands() []SlashCommand {
+	return []SlashCommand{{
+		Name: "/pg", Description: "Look after PostgreSQL pairs", Hint: "status | verify | failover | help",
+		Examples: []string{"/pg status", "/pg verify", "/pg failover", "/pg help"},
+	}}
+}
+
 // DefaultAccounts are five people by role. The guest is a single-channel guest.
 func DefaultAccounts() []Account {
 	return []Account{
@@ -95,6 +113,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Events == nil {
 		o.Events = DefaultEvents()
+	}
+	if o.Commands == nil {
+		o.Commands = DefaultCommands()
 	}
 	return o.withTiming()
 }

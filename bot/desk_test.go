@@ -1,0 +1,196 @@
+package bot_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// desk is a Desk on the real state machine and a store in memory. It plans what
+// it is told to, and executes nothing by itself.
+type desk struct {
+	store     *memory
+	pairs     []actions.Pair
+	policy    approvals.Policy
+	directory approvals.Directory // may be nil
+	now       func() time.Time
+
+	mu      sync.Mutex
+	ids     int
+	plan    actions.Plan
+	report  actions.Report
+	refusal error                       // of Preview and Ask
+	delay   func(context.Context) error // before every look and vote
+	asked   []actions.Question
+}
+
+func (d *desk) Pairs() []actions.Pair { return d.pairs }
+
+func (d *desk) setDelay(delay func(context.Context) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delay = delay
+}
+
+func (d *desk) wait(ctx context.Context) error {
+	d.mu.Lock()
+	delay := d.delay
+	d.mu.Unlock()
+	if delay == nil {
+		return nil
+	}
+	return delay(ctx)
+}
+
+func (d *desk) Status(ctx context.Context, pair string) (actions.Report, error) {
+	if err := d.wait(ctx); err != nil {
+		return actions.Report{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rep := d.report
+	rep.Evidence.Pair.Name = pair
+	return rep, nil
+}
+
+func (d *desk) Verify(ctx context.Context, pair string) (actions.Report, error) {
+	return d.Status(ctx, pair)
+}
+
+func (d *desk) Preview(_ context.Context, q actions.Question) (actions.Plan, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.plan
+	p.Pair = q.Pair
+	return p, d.refusal
+}
+
+func (d *desk) Ask(ctx context.Context, q actions.Question) (approvals.Request, error) {
+	plan, err := d.Preview(ctx, q)
+	if err != nil {
+		return approvals.Request{}, err
+	}
+	data, err := json.Marshal(plan)
+	if err != nil {
+		return approvals.Request{}, err
+	}
+	d.mu.Lock()
+	d.ids++
+	id := fmt.Sprintf("01K0REQUEST%04d", d.ids)
+	d.asked = append(d.asked, q)
+	d.mu.Unlock()
+	r, events, err := approvals.Open(approvals.Asking{
+		ID: id, Nonce: "nonce-" + id, Requester: q.Requester, Reason: q.Reason, Place: q.Place, At: d.now(),
+		Subject: approvals.Subject{Kind: string(plan.Kind), Pair: plan.Pair, Text: plan.Text(), Data: data},
+	}, d.policy)
+	if err != nil {
+		return r, err
+	}
+	return d.store.Create(ctx, r, events)
+}
+
+func (d *desk) checked(ctx context.Context, who approvals.Person) error {
+	if err := d.wait(ctx); err != nil {
+		return err
+	}
+	if d.directory == nil {
+		return nil
+	}
+	return d.directory.Check(ctx, who)
+}
+
+func (d *desk) update(ctx context.Context, id string, change func(approvals.Request) (approvals.Request, []approvals.Event, error)) (approvals.Request, error) {
+	var refusal error
+	r, err := d.store.Update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		out, events, err := change(r)
+		if err != nil && len(events) > 0 {
+			refusal, err = err, nil
+		}
+		return out, events, err
+	})
+	return r, errors.Join(err, refusal)
+}
+
+func (d *desk) Approve(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
+	if err := d.checked(ctx, b.Person); err != nil {
+		return approvals.Request{}, err
+	}
+	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) { return r.Approve(b, d.policy) })
+}
+
+func (d *desk) Deny(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
+	if err := d.checked(ctx, b.Person); err != nil {
+		return approvals.Request{}, err
+	}
+	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) { return r.Deny(b, d.policy) })
+}
+
+func (d *desk) Cancel(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
+	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) { return r.Cancel(b) })
+}
+
+func (d *desk) Answer(ctx context.Context, id string, b approvals.Ballot, cause approvals.Cause, typed string) (approvals.Request, error) {
+	if err := d.checked(ctx, b.Person); err != nil {
+		return approvals.Request{}, err
+	}
+	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		return r.Answer(b, cause, typed, d.policy)
+	})
+}
+
+func (d *desk) Request(ctx context.Context, id string) (approvals.Request, error) {
+	return d.store.Request(ctx, id)
+}
+
+func (d *desk) Open(ctx context.Context) ([]approvals.Request, error) { return d.store.Open(ctx) }
+
+func (d *desk) Journal(ctx context.Context, id string) ([]actions.Entry, error) {
+	return d.store.Entries(ctx, id)
+}
+
+func (d *desk) InsertTest(ctx context.Context, pair string, _ approvals.Person) (string, actions.TestRow, error) {
+	if err := d.wait(ctx); err != nil {
+		return "", actions.TestRow{}, err
+	}
+	d.store.Append(approvals.Event{At: d.now(), Subject: approvals.PairSubject(pair), Kind: "test-row"})
+	return "dc1", actions.TestRow{ID: 42, At: d.now(), Took: 4 * time.Millisecond}, nil
+}
+
+func (d *desk) VerifyData(_ context.Context, pair string) (actions.Comparison, error) {
+	return actions.Comparison{Pair: pair, Primary: "dc1", Standby: "dc2", Identical: true, CheckedAt: d.now(),
+		Tables: []actions.TableCompare{{Table: "orders", PrimaryRows: 1200, StandbyRows: 1200, SumsEqual: true}}}, nil
+}
+
+// change moves a request as the executor would.
+func (d *desk) change(ctx context.Context, id string, change func(approvals.Request) (approvals.Request, []approvals.Event, error)) error {
+	_, err := d.update(ctx, id, change)
+	return err
+}
+
+func (d *desk) claim(ctx context.Context, id string) error {
+	return d.change(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		return r.Claim(d.now(), "attempt-1")
+	})
+}
+
+func (d *desk) hold(ctx context.Context, id string) error {
+	return d.change(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		return r.Hold(d.now(), "The fence of dc1 can't be proven.", r.Subject.Pair, d.now().Add(d.policy.HoldExpiry))
+	})
+}
+
+func (d *desk) finish(ctx context.Context, id string, cause approvals.Cause, why string, out actions.Outcome) error {
+	raw, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	return d.change(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		return r.Finish(d.now(), cause, why, raw)
+	})
+}
