@@ -179,8 +179,10 @@ func checkLatch(e Evidence, r roles) (Status, string, string) {
 	return OK, fmt.Sprintf("since %s (from %s on)", clock(l.Since), l.L), ""
 }
 
+// checkVersion looks for what is wrong on either node before it warns: a fault
+// of one must not hide that the other is too old.
 func checkVersion(_ Evidence, r roles) (Status, string, string) {
-	var seen []string
+	var seen, early []string
 	for _, s := range []*Server{r.primary, r.standby} {
 		if s == nil {
 			continue
@@ -190,12 +192,17 @@ func checkVersion(_ Evidence, r roles) (Status, string, string) {
 			return Bad, v + " is older than 15", "Upgrade: the bot's rights can't be granted there."
 		}
 		if !syncRaceFixed(s.VersionNum) {
-			return Warn, v + " can acknowledge early just after a start", "Upgrade to 15.13, 16.9, 17.5 or newer."
+			early = append(early, v)
 		}
 		seen = append(seen, v)
 	}
-	if len(seen) == 2 && r.primary.VersionNum/10000 != r.standby.VersionNum/10000 {
+	switch {
+	case len(seen) == 2 && r.primary.VersionNum/10000 != r.standby.VersionNum/10000:
 		return Bad, strings.Join(seen, " and ") + " are two major versions", "Both nodes need the same."
+	case len(early) > 0:
+		return Warn, strings.Join(early, " and ") + " can acknowledge early just after a start", "Upgrade to 15.13, 16.9, 17.5 or newer."
+	case len(seen) < 2:
+		return unseen(r.absent())
 	}
 	return OK, strings.Join(seen, " and "), ""
 }
