@@ -88,7 +88,7 @@ const (
 	HealthLagging      Health = "lagging"      // synchronous, replay is behind
 	HealthHalfSeen     Health = "half seen"    // the primary says that all is well, the standby doesn't answer the bot
 	HealthBlocked      Health = "writes block" // names are set, the standby is away
-	HealthUnprotected  Health = "unprotected"  // the primary acknowledges alone
+	HealthUnprotected  Health = "unprotected"  // the primary acknowledges alone, or can
 	HealthPrimaryGone  Health = "primary gone" // no answer from it
 	HealthNoPrimary    Health = "no primary"   // both in recovery
 	HealthTwoPrimaries Health = "two primaries"

@@ -45,7 +45,7 @@ func (r roles) judgeHealth(e Evidence) Health {
 	names := r.primary.Settings["synchronous_standby_names"]
 	_, attached := r.syncStandby()
 	switch {
-	case !acceptableNames(names, r.to.Name) || !commitsWait(r.primary):
+	case !acceptableNames(names, r.to.Name) || !commitsWait(r.primary) || r.openDoor():
 		return HealthUnprotected
 	case !attached:
 		return HealthBlocked
@@ -57,6 +57,17 @@ func (r roles) judgeHealth(e Evidence) Health {
 		return HealthLagging
 	}
 	return HealthOK
+}
+
+// openDoor says whether a commit can come past the standby although names and
+// synchronous_commit are right: a role or database with a setting of its own,
+// somebody else under the standby's name, or a node on which flushed is a word.
+func (r roles) openDoor() bool {
+	if len(r.primary.SyncOverrides) > 0 || !durable(r.primary) || (r.standby != nil && !durable(r.standby)) {
+		return true
+	}
+	all := claimants(r.primary, r.to.Name)
+	return len(all) > 1 || len(all) == 1 && (all[0].Name != r.to.Name || r.to.Source != "" && all[0].ClientAddr != r.to.Source)
 }
 
 // syncStandby finds the standby's walsender on the primary: streaming, sync.
