@@ -61,6 +61,9 @@ func (c *Config) fill() {
 }
 
 func (p *Pair) fill() {
+	if len(p.Schemas) == 0 {
+		p.Schemas = []string{"public"}
+	}
 	p.SSLMode = either(p.SSLMode, defaultSSLMode)
 	p.AfterSwitchover = either(p.AfterSwitchover, string(actions.Block))
 	p.AfterFailover = either(p.AfterFailover, string(actions.Degrade))
@@ -81,6 +84,7 @@ func (n *Node) fill() {
 		n.Source = addr.Unmap().String()
 	}
 	if local := n.Driver.Local; local != nil {
+		local.IncludeFile = either(local.IncludeFile, defaultInclude(local.DataDir))
 		local.Replication.fill()
 	}
 }
@@ -88,6 +92,13 @@ func (n *Node) fill() {
 func (r *Replication) fill() {
 	r.User = either(r.User, defaultReplication)
 	r.SSLMode = either(r.SSLMode, defaultSSLMode)
+}
+
+func defaultInclude(dataDir string) string {
+	if dataDir == "" {
+		return ""
+	}
+	return strings.TrimRight(dataDir, "/") + ".upstream.conf"
 }
 
 // defaultSlot follows from the node's name. Of a name that will be refused it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -57,7 +58,7 @@ func (s *source) judgePaths(c Config) {
 
 // judgePairs refuses what would make two servers one, or two pairs.
 func (s *source) judgePairs(pairs []Pair) {
-	names, servers := map[string]int{}, map[string]string{}
+	names, servers, folders := map[string]int{}, map[string]string{}, map[string]string{}
 	for i, p := range pairs {
 		key := fmt.Sprintf("pairs[%d]", i)
 		if first, dup := seen(names, p.Name, i); dup {
@@ -65,7 +66,9 @@ func (s *source) judgePairs(pairs []Pair) {
 		}
 		s.judgeNodes(key, p)
 		for j, n := range p.Nodes {
-			s.judgeServer(fmt.Sprintf("%s.nodes[%d]", key, j), i, p, n, servers)
+			node := fmt.Sprintf("%s.nodes[%d]", key, j)
+			s.judgeServer(node, i, p, n, servers)
+			s.judgeFolder(node, n.Driver.Local, folders)
 		}
 	}
 }
@@ -83,6 +86,20 @@ func (s *source) judgeServer(key string, pair int, p Pair, n Node, servers map[s
 	default:
 		s.reportKey(key+".host", fmt.Sprintf("names the server %s, which %s has already: a server belongs to one pair", address, other), "")
 	}
+}
+
+// judgeFolder refuses a data folder of two servers. folders holds the key of
+// each seen before.
+func (s *source) judgeFolder(key string, l *Local, folders map[string]string) {
+	if l == nil {
+		return
+	}
+	folder := filepath.Clean(l.DataDir)
+	if other, dup := folders[folder]; dup {
+		s.reportKey(key+".driver.local.data_dir", "is that of "+other+" too: a data folder belongs to one server", "")
+		return
+	}
+	folders[folder] = key
 }
 
 // serverAddress is host:port in one notation: two spellings of a server that
@@ -122,4 +139,27 @@ func (s *source) judgeLogin(key string, n Node) {
 	if n.Password.IsZero() && n.Passfile == "" && n.SSLCert == "" {
 		s.reportKey(key, "has no way to log in: password, passfile or sslcert is missing", refHint)
 	}
+	if local := n.Driver.Local; local != nil {
+		s.judgeLocal(key+".driver.local", *local)
+	}
+}
+
+// judgeLocal refuses what a rewind or copy would destroy, and a verification
+// that the server's programs can't do: unlike the bot they don't know the
+// system's certificates.
+func (s *source) judgeLocal(key string, l Local) {
+	for name, path := range map[string]string{"include_file": l.IncludeFile, "replication.passfile": l.Replication.Passfile} {
+		if within(path, l.DataDir) {
+			s.reportKey(key+"."+name, "lies in the data folder, where a rewind or a copy replaces it", "put it beside the data folder")
+		}
+	}
+	r := l.Replication
+	if strings.HasPrefix(r.SSLMode, "verify-") && r.SSLRootCert == "" {
+		s.reportKey(key+".replication.sslrootcert", "is missing: with sslmode "+r.SSLMode+" the server's programs need it", "")
+	}
+}
+
+func within(path, folder string) bool {
+	rel, err := filepath.Rel(folder, path)
+	return path != "" && err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }

@@ -3,13 +3,14 @@ package config
 // Pair is two servers of one system. Which of them is the primary is never
 // configured, only observed.
 type Pair struct {
-	Name            string `yaml:"name" validate:"required,pairname" jsonschema:"required" jsonschema_description:"Name in commands and messages."`
-	Database        string `yaml:"database" validate:"required,dbname" jsonschema:"required" jsonschema_description:"Database that clients connect to, and the bot too."`
-	User            string `yaml:"user,omitempty" validate:"omitempty,dbname" jsonschema_description:"Role in the connection string for clients; may be left out. It never has a password there."`
-	SSLMode         string `yaml:"sslmode" validate:"required,sslmode" jsonschema:"enum=disable,enum=require,enum=verify-ca,enum=verify-full" jsonschema_description:"sslmode in the connection string for clients."`
-	AfterSwitchover string `yaml:"after_switchover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"Whether the new primary waits for its standby after a planned switchover (block) or takes writes alone until it is back (degrade)."`
-	AfterFailover   string `yaml:"after_failover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"The same after a disaster failover, where block means no writes until a standby is back."`
-	Nodes           []Node `yaml:"nodes" validate:"len=2,dive" jsonschema:"required,minItems=2,maxItems=2" jsonschema_description:"The two servers."`
+	Name            string   `yaml:"name" validate:"required,pairname" jsonschema:"required" jsonschema_description:"Name in commands and messages."`
+	Database        string   `yaml:"database" validate:"required,dbname" jsonschema:"required" jsonschema_description:"Database that clients connect to, and the bot too."`
+	User            string   `yaml:"user,omitempty" validate:"omitempty,dbname" jsonschema_description:"Role in the connection string for clients; may be left out. It never has a password there."`
+	Schemas         []string `yaml:"schemas" validate:"dive,required,dbname" jsonschema_description:"Schemas that verify-data compares on both nodes."`
+	SSLMode         string   `yaml:"sslmode" validate:"required,sslmode" jsonschema:"enum=disable,enum=require,enum=verify-ca,enum=verify-full" jsonschema_description:"sslmode in the connection string for clients."`
+	AfterSwitchover string   `yaml:"after_switchover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"Whether the new primary waits for its standby after a planned switchover (block) or takes writes alone until it is back (degrade)."`
+	AfterFailover   string   `yaml:"after_failover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"The same after a disaster failover, where block means no writes until a standby is back."`
+	Nodes           []Node   `yaml:"nodes" validate:"len=2,dive" jsonschema:"required,minItems=2,maxItems=2" jsonschema_description:"The two servers."`
 }
 
 // Node is one server: how clients and its partner reach it, and how the bot
@@ -44,6 +45,7 @@ type Local struct {
 	Programs    string      `yaml:"programs,omitempty" validate:"omitempty,abspath" jsonschema_description:"Folder with the server's programs (postgres, pg_ctl, pg_rewind …); looked for when left out."`
 	DataDir     string      `yaml:"data_dir" validate:"required,abspath" jsonschema:"required" jsonschema_description:"The server's data folder."`
 	ConfigFile  string      `yaml:"config_file,omitempty" validate:"omitempty,abspath" jsonschema_description:"The server's main configuration file, when it isn't postgresql.conf in the data folder. Outside of it, a rewind or copy can't replace it."`
+	IncludeFile string      `yaml:"include_file,omitempty" validate:"omitempty,abspath" jsonschema_description:"File outside the data folder, included by the server's configuration, that the bot writes primary_conninfo to; the data folder's path with .upstream.conf when left out."`
 	LogFile     string      `yaml:"log_file" validate:"required,abspath" jsonschema:"required" jsonschema_description:"Where the server's own output goes when the bot starts it."`
 	OSUser      string      `yaml:"os_user,omitempty" validate:"omitempty,word" jsonschema_description:"Account that the server runs as; needed when the bot runs as root."`
 	Replication Replication `yaml:"replication" jsonschema_description:"How this node logs in at its partner to stream, rewind and copy."`
@@ -55,5 +57,5 @@ type Replication struct {
 	User        string `yaml:"user" validate:"required,dbname" jsonschema_description:"Role with REPLICATION on both nodes."`
 	Passfile    string `yaml:"passfile,omitempty" validate:"omitempty,abspath" jsonschema_description:"libpq password file with that role's password; the server's account must be able to read it."`
 	SSLMode     string `yaml:"sslmode" validate:"required,sslmode" jsonschema:"enum=disable,enum=require,enum=verify-ca,enum=verify-full" jsonschema_description:"sslmode of these connections."`
-	SSLRootCert string `yaml:"sslrootcert,omitempty" validate:"omitempty,abspath" jsonschema_description:"Certificates of the authorities that may have signed the partner's."`
+	SSLRootCert string `yaml:"sslrootcert,omitempty" validate:"omitempty,abspath" jsonschema_description:"Certificates of the authorities that may have signed the partner's; needed to verify it."`
 }

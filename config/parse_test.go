@@ -51,7 +51,7 @@ func TestParseFillsEveryDefault(t *testing.T) {
 	other.Name, other.Site, other.Host = "DC2", "DC2", "[2001:db8::2]"
 	other.Slot, other.Source = "twokey_dc2", "2001:db8::2"
 	want.Pairs = []config.Pair{{
-		Name: "orders", Database: "orders", SSLMode: "verify-full", AfterSwitchover: "block", AfterFailover: "degrade",
+		Name: "orders", Database: "orders", Schemas: []string{"public"}, SSLMode: "verify-full", AfterSwitchover: "block", AfterFailover: "degrade",
 		Nodes: []config.Node{node, other},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -210,6 +210,10 @@ func wrongNodes() []refusal {
 		{"two ways to log in", "password: {file: /run/secrets/twokey/dc1}", "password: {env: PW}\n        passfile: /p", "pairs[0].nodes[0].passfile", "passfile: /p", "which of them holds", ""},
 		{"a certificate without its key", "passfile: /etc/twokey/passfile", "sslcert: /c", "pairs[0].nodes[1].sslcert", "sslcert: /c", "need each other", ""},
 		{"a local server without data folder", "            data_dir: /var/lib/postgresql/17/orders\n", "", "pairs[0].nodes[1].driver.local.data_dir", "local: #", "is missing", ""},
+		{"a local server's include in its data folder", "include_file: /etc/postgresql/17/orders/", "include_file: /var/lib/postgresql/17/orders/", "pairs[0].nodes[1].driver.local.include_file", "include_file: /var", "a rewind or a copy replaces it", "beside"},
+		{"a partner to be verified without certificates", "              sslmode: verify-full # default\n              sslrootcert: /etc/twokey/ca.pem\n", "", "pairs[0].nodes[1].driver.local.replication.sslrootcert", "replication: #", "is missing: with sslmode verify-full", ""},
+		{"one data folder for both", "        password: {file: /run/secrets/twokey/dc1}", "        password: {env: P}\n        driver: {local: {data_dir: /var/lib/postgresql/17/orders/, log_file: /l, replication: {sslmode: disable}}}", "pairs[0].nodes[1].driver.local.data_dir", "data_dir: /var/lib/postgresql/17/orders\n", "belongs to one server", ""},
+		{"a schema without a name", "schemas: [public]", `schemas: [public, ""]`, "pairs[0].schemas[1]", "schemas:", "has no value", ""},
 		{"another driver", "          local: #", "          docker: #", "pairs[0].nodes[1].driver.docker", "docker:", "no key that can stand here", "local"},
 	}
 }
