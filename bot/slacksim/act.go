@@ -3,7 +3,6 @@ package slacksim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -116,6 +115,19 @@ func (w *Workspace) DeleteMessage(channelID, ts string) error {
 	return nil
 }
 
+// Dismiss takes a message that only this person sees off their screen.
+func (w *Workspace) Dismiss(userID, ts string) error {
+	found := false
+	w.change(func(st *state) {
+		_, found = st.findEphemeral(userID, ts)
+		st.ephemerals[userID] = without(st.ephemerals[userID], ts)
+	})
+	if !found {
+		return fmt.Errorf("dismiss a message: %s has none with ts %s", userID, ts)
+	}
+	return nil
+}
+
 // OpenHome opens the app's Home tab as a person; the app learns of it by an event.
 func (w *Workspace) OpenHome(userID string) error {
 	a, ok := w.Account(userID)
@@ -159,8 +171,6 @@ func (w *Workspace) act(who Account, channelID, text string) {
 // verificationToken is the deprecated one that payloads still carry; it proves
 // nothing, and is derived so that it stays the same.
 func (w *Workspace) verificationToken() string { return "sim-" + w.opt.Team }
-
-var errNoButton = errors.New("no such button")
 
 // rawBlocks decodes stored blocks. They were checked when they came in.
 func rawBlocks(raw json.RawMessage) []map[string]any {

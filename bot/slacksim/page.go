@@ -203,8 +203,9 @@ type simDo func(r *http.Request, in simRequest) (Delivery, error)
 
 func (w *Workspace) simActions() map[string]simDo {
 	return map[string]simDo{
-		"send":  w.simSend,
-		"press": w.simPress,
+		"send":    w.simSend,
+		"press":   w.simPress,
+		"dismiss": func(_ *http.Request, in simRequest) (Delivery, error) { return Delivery{}, w.Dismiss(in.User, in.TS) },
 		"submit": func(r *http.Request, in simRequest) (Delivery, error) {
 			return w.SubmitModal(r.Context(), in.User, in.View, in.Values)
 		},

@@ -2,9 +2,14 @@ package slacksim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
+
+// ErrNoElement is returned by Press and its kin when the message or view, as it
+// stands now, has no such button.
+var ErrNoElement = errors.New("no such button there now")
 
 // Button is a button as a person sees it.
 type Button struct {
@@ -100,7 +105,7 @@ func (w *Workspace) Choose(ctx context.Context, userID, channelID, messageTS, ac
 	}
 	block, element, ok := findElement(rawBlocks(m.Blocks), actionID)
 	if !ok {
-		return Delivery{}, fmt.Errorf("press %s in message %s: %w", actionID, messageTS, errNoButton)
+		return Delivery{}, fmt.Errorf("press %s in message %s: %w", actionID, messageTS, ErrNoElement)
 	}
 	return w.pressed(ctx, pressing{who: who, where: where, message: m, block: block, element: element, choice: choice})
 }
@@ -114,7 +119,7 @@ func (w *Workspace) PressView(ctx context.Context, userID, viewID, actionID, cho
 	}
 	block, element, ok := findElement(rawBlocks(v.Blocks), actionID)
 	if !ok {
-		return Delivery{}, fmt.Errorf("press %s in view %s: %w", actionID, viewID, errNoButton)
+		return Delivery{}, fmt.Errorf("press %s in view %s: %w", actionID, viewID, ErrNoElement)
 	}
 	return w.pressed(ctx, pressing{who: who, view: v, block: block, element: element, choice: choice})
 }
