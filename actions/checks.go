@@ -131,6 +131,9 @@ func checkStandby(_ Evidence, r roles) (Status, string, string) {
 		return Bad, fmt.Sprintf("no walsender for %s: commits wait", r.to.Name), "Bring the standby back; its own log says why it doesn't connect."
 	}
 	s := all[0]
+	if s.Name != r.to.Name {
+		return Bad, fmt.Sprintf("a walsender calls itself %s, from %s", s.Name, s.ClientAddr), fmt.Sprintf("If it is the standby, give it application_name %s; if not, somebody else acknowledges in its name: end that session.", r.to.Name)
+	}
 	if s.State != "streaming" || s.SyncState != "sync" {
 		return Bad, fmt.Sprintf("%s is %s, %s", s.Name, s.State, s.SyncState), "Wait until it has caught up; check that its name is the one in synchronous_standby_names."
 	}

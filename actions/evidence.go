@@ -47,6 +47,7 @@ func (e Evidence) Observation(node string) Observation {
 type Remembered struct {
 	LookedAt     time.Time `json:"looked_at,omitzero"` // of the newest look
 	Latch        *Latch    `json:"latch,omitempty"`
+	Voided       *Latch    `json:"voided,omitempty"`        // the last one that was voided: what it saw flushed must still be there
 	Primary      string    `json:"primary,omitempty"`       // last seen primary
 	PrimaryAt    time.Time `json:"primary_at,omitzero"`     // when it was last seen as primary
 	Timeline     uint32    `json:"timeline,omitempty"`      // it had then
@@ -74,8 +75,8 @@ type Latch struct {
 
 	L            LSN       `json:"l"`             // the primary's flush position after the confirming checkpoint
 	Since        time.Time `json:"since"`         // when L had been flushed by the standby
-	HighestFlush LSN       `json:"highest_flush"` // highest position seen flushed by the standby
-	SeenAt       time.Time `json:"seen_at"`       // when all of this was last seen to hold
+	HighestFlush LSN       `json:"highest_flush"` // highest position that both nodes said the standby has flushed
+	SeenAt       time.Time `json:"seen_at"`       // when the primary was last seen to keep to it
 }
 
 // Health is a pair's state at a glance, ordered by Severity.

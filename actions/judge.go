@@ -38,15 +38,15 @@ func judgeLoss(e Evidence, r roles) (Loss, string, time.Time) {
 }
 
 func lossBothSeen(e Evidence, r roles) (Loss, string, time.Time) {
-	l := e.Memory.Latch
-	switch {
-	case l != nil && l.Standby == r.to.Name && l.SystemID == r.standby.SystemID && r.standby.ReceiveLSN < l.HighestFlush:
+	if l, is := setBack(e, r); is {
 		return LossCertain, fmt.Sprintf("%s holds WAL up to %s, but had flushed %s before: it was set back", r.to.Name, r.standby.ReceiveLSN, l.HighestFlush), e.At
+	}
+	switch {
 	case !synchronousNow(r):
 		return LossUnproven, "commits don't provably wait for the standby now; see the checks", e.At
 	case !e.HasMemory:
 		return LossUnproven, "without the bot's store it is not known since when commits have waited", e.At
-	case !latchHolds(l, r):
+	case !latchHolds(e.Memory.Latch, r):
 		return LossUnproven, "commits wait for the standby now, but not yet shown to have done so since the last change of settings", e.At
 	}
 	return LossNone, "every commit since waits for the standby's flush", e.At
@@ -54,24 +54,50 @@ func lossBothSeen(e Evidence, r roles) (Loss, string, time.Time) {
 
 // lossFromMemory judges with the primary out of reach: on what was seen before.
 func lossFromMemory(e Evidence, r roles) (Loss, string, time.Time) {
-	l, s := e.Memory.Latch, r.standby
-	switch {
-	case !e.HasMemory:
+	if !e.HasMemory {
 		return LossUnproven, "the primary does not answer, and without the bot's store nothing is known of before", e.At
-	case l == nil || l.Standby != r.to.Name || l.SystemID != s.SystemID:
+	}
+	if l, is := setBack(e, r); is {
+		return LossCertain, fmt.Sprintf("%s holds WAL up to %s, but had flushed %s before: acknowledged writes are missing", r.to.Name, r.standby.ReceiveLSN, l.HighestFlush), l.SeenAt
+	}
+	l := e.Memory.Latch
+	if l == nil || l.Standby != r.to.Name || l.Primary != r.from.Name || l.SystemID != r.standby.SystemID {
 		return LossUnproven, fmt.Sprintf("%s was not shown to be synchronous before %s went away", r.to.Name, r.from.Name), e.At
-	case s.ReceiveLSN < l.HighestFlush:
-		return LossCertain, fmt.Sprintf("%s holds WAL up to %s, but had flushed %s before: acknowledged writes are missing", r.to.Name, s.ReceiveLSN, l.HighestFlush), l.SeenAt
-	case !durable(s):
-		return LossUnproven, fmt.Sprintf("%s runs with fsync or full_page_writes off", r.to.Name), l.SeenAt
-	case s.Timeline > l.Timeline: // older is only a control file that lags until the next restartpoint
-		return LossUnproven, fmt.Sprintf("%s is on timeline %d, the primary was on %d", r.to.Name, s.Timeline, l.Timeline), l.SeenAt
-	case !s.StartedAt.Equal(l.StandbyStart):
-		return LossUnproven, fmt.Sprintf("%s was restarted since %s", r.to.Name, clock(l.SeenAt)), l.SeenAt
-	case e.Memory.StreamingAt.After(l.SeenAt):
-		return LossUnproven, fmt.Sprintf("%s was last seen before %s lost its stream, so its settings may have changed in between", r.from.Name, r.to.Name), l.SeenAt
+	}
+	if doubt := doubtOfLatch(l, e, r); doubt != "" {
+		return LossUnproven, doubt, l.SeenAt
 	}
 	return LossNone, fmt.Sprintf("assuming that nobody changed %s's settings since %s", r.from.Name, clock(l.SeenAt)), l.SeenAt
+}
+
+// doubtOfLatch says why a latch can't speak for a primary that is out of
+// reach, "" when it can.
+func doubtOfLatch(l *Latch, e Evidence, r roles) string {
+	s := r.standby
+	switch {
+	case l.SeenAt.After(e.At):
+		return fmt.Sprintf("%s was seen later than this look, or the clock was set back", r.from.Name)
+	case !e.Memory.Unprotected.IsZero():
+		return fmt.Sprintf("%s has acknowledged alone since %s", r.from.Name, clock(e.Memory.Unprotected))
+	case !durable(s):
+		return fmt.Sprintf("%s runs with fsync or full_page_writes off", r.to.Name)
+	case s.newestTimeline() > l.Timeline: // older is only a control file that lags until the next restartpoint
+		return fmt.Sprintf("%s is on timeline %d, the primary was on %d", r.to.Name, s.newestTimeline(), l.Timeline)
+	case !s.StartedAt.Equal(l.StandbyStart):
+		return fmt.Sprintf("%s was restarted since %s", r.to.Name, clock(l.SeenAt))
+	case streaming(r) || e.Memory.StreamingAt.After(l.SeenAt):
+		return fmt.Sprintf("%s was last seen before %s lost its stream, so its settings may have changed in between", r.from.Name, r.to.Name)
+	}
+	return ""
+}
+
+// newestTimeline that a server knows of: a standby's control file lags behind
+// what it receives.
+func (s *Server) newestTimeline() uint32 {
+	if s.Receiver == nil {
+		return s.Timeline
+	}
+	return max(s.Timeline, s.Receiver.Timeline)
 }
 
 // judgeKind says what can be done, and else what stands in the way.

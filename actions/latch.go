@@ -29,7 +29,8 @@ func latchHolds(l *Latch, r roles) bool {
 }
 
 // Remembering is what one look leaves behind: the memory with what was seen,
-// the latch renewed when it still holds and opened when it doesn't.
+// the latch renewed when it still holds and opened when anything that was seen
+// speaks against it.
 func Remembering(e Evidence) Remembered {
 	m, r := e.Memory, classify(e)
 	m.LookedAt = e.At
@@ -39,9 +40,7 @@ func Remembering(e Evidence) Remembered {
 	if streaming(r) {
 		m.StreamingAt = e.At
 	}
-	if r.primary != nil && r.standby != nil {
-		m.Latch = renew(m.Latch, e, r)
-	}
+	m.Latch, m.Voided = renew(m, e, r)
 	m.Unprotected = unprotectedSince(m, r, e)
 	return m
 }
@@ -51,15 +50,86 @@ func streaming(r roles) bool {
 	return r.standby != nil && r.standby.Receiver != nil && r.standby.Receiver.Status == "streaming"
 }
 
-func renew(old *Latch, e Evidence, r roles) *Latch {
-	if !latchHolds(old, r) {
-		return nil
+// renew gives the latch after a look, and the one that was voided last. While
+// the standby is away the latch stays, as the primary then acknowledges
+// nothing; so it does for a node that gave no answer.
+func renew(m Remembered, e Evidence, r roles) (latch, voided *Latch) {
+	old, voided := m.Latch, m.Voided
+	if voided != nil && r.primary != nil && r.primary.Timeline != voided.Timeline {
+		voided = nil
+	}
+	if old == nil {
+		return nil, voided
+	}
+	if old.SeenAt.After(e.At) || !undisturbed(*old, e, r) { // a clock that was set back orders nothing any more
+		return nil, old
 	}
 	l := *old
+	if r.primary != nil {
+		l.SeenAt = e.At
+	}
+	if latchHolds(old, r) {
+		l.HighestFlush, voided = max(l.HighestFlush, flushedByBoth(r)), nil
+	}
+	return &l, voided
+}
+
+// undisturbed says whether nothing that this look saw speaks against the latch.
+func undisturbed(l Latch, e Evidence, r roles) bool {
+	switch r.health {
+	case HealthUnseen:
+		return true
+	case HealthPrimaryGone:
+		return l.Standby == r.to.Name && l.SystemID == r.standby.SystemID
+	case HealthHalfSeen:
+		return l.primarySide() == keyOf(roles{primary: r.primary, standby: &Server{}, from: r.from, to: r.to}).primarySide() && guarded(r)
+	case HealthOK:
+		return l.key() == keyOf(r) && guarded(r) && !strayed(l, r)
+	}
+	return false
+}
+
+// primarySide is the part of the key that the primary alone shows.
+func (l Latch) primarySide() Latch {
+	l = l.key()
+	l.StandbyConf, l.StandbyStart = time.Time{}, time.Time{}
+	return l
+}
+
+// guarded says whether the primary acknowledges nothing past its standby, be
+// that one there or not.
+func guarded(r roles) bool {
+	return acceptableNames(r.primary.Settings["synchronous_standby_names"], r.to.Name) && commitsWait(r.primary) && !r.openDoor()
+}
+
+// strayed says whether the standby is on another history than the latch's.
+func strayed(l Latch, r roles) bool {
+	if in := r.standby.Receiver; in != nil && in.Timeline != r.primary.Timeline {
+		return true
+	}
+	s, attached := r.syncStandby()
+	return attached && (s.Flush > r.primary.FlushLSN || s.Flush < l.L)
+}
+
+// flushedByBoth is the position that the primary and the standby itself both
+// say is flushed. The two are not read at one instant: under load the later one
+// is ahead, and only the lower may be held against the standby afterwards.
+func flushedByBoth(r roles) LSN {
 	s, _ := r.syncStandby()
-	l.SeenAt = e.At
-	l.HighestFlush = max(l.HighestFlush, s.Flush)
-	return &l
+	return min(s.Flush, r.standby.ReceiveLSN)
+}
+
+// setBack finds a latch, in force or voided, whose standby has less WAL now
+// than it had flushed then. What was read before the latch was last seen can't
+// be held against it.
+func setBack(e Evidence, r roles) (*Latch, bool) {
+	for _, l := range []*Latch{e.Memory.Latch, e.Memory.Voided} {
+		if l != nil && l.Standby == r.to.Name && l.SystemID == r.standby.SystemID &&
+			!e.At.Before(l.SeenAt) && r.standby.ReceiveLSN < l.HighestFlush {
+			return l, true
+		}
+	}
+	return nil, false
 }
 
 // Arm closes the latch on evidence that was gathered after a CHECKPOINT had
@@ -72,12 +142,12 @@ func Arm(first, then Evidence, l LSN) *Latch {
 	if !synchronousNow(a) || !synchronousNow(b) || keyOf(a) != keyOf(b) {
 		return nil
 	}
-	s, _ := b.syncStandby()
-	if s.Flush < l {
+	flushed := flushedByBoth(b)
+	if flushed < l {
 		return nil
 	}
 	latch := keyOf(b)
-	latch.L, latch.Since, latch.SeenAt, latch.HighestFlush = l, then.At, then.At, s.Flush
+	latch.L, latch.Since, latch.SeenAt, latch.HighestFlush = l, then.At, then.At, flushed
 	return &latch
 }
 

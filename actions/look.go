@@ -90,10 +90,11 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 
 // remember joins the evidence with the memory and writes back what it leaves
 // behind, in one transaction. A look that began before the newest one doesn't
-// overwrite that one's memory.
+// overwrite that one's memory; one that seems to have begun longer before than
+// a look can take shows that the clock was set back, and counts.
 func (d *Desk) remember(ctx context.Context, e *Evidence) error {
 	m, err := d.opt.Memory.Revise(ctx, e.Pair.Name, func(m Remembered) (Remembered, []approvals.Event) {
-		if e.At.Before(m.LookedAt) {
+		if behind := m.LookedAt.Sub(e.At); behind > 0 && behind <= 2*d.opt.Timeouts.Observe {
 			return m, nil
 		}
 		fresh := *e
@@ -156,9 +157,13 @@ func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, 
 	return d.look(ctx, p.Name)
 }
 
+// keepLatch puts the latch into the memory, unless a newer look is there: that
+// one may have seen what voids it.
 func (d *Desk) keepLatch(ctx context.Context, pair string, l *Latch) error {
 	_, err := d.opt.Memory.Revise(ctx, pair, func(m Remembered) (Remembered, []approvals.Event) {
-		m.Latch = l
+		if !l.SeenAt.Before(m.LookedAt) {
+			m.Latch, m.Voided, m.LookedAt = l, nil, l.SeenAt
+		}
 		return m, nil
 	})
 	return err
