@@ -15,3 +15,29 @@ func RawUpdate(s *Store, change func(*bbolt.Tx) error) error { return s.db.Updat
 
 // Seal is the form in which a value is stored.
 func Seal(key, payload []byte) []byte { return seal(key, payload) }
+
+// NoSync leaves out fsync, for tests that make very many commits and are about
+// something else.
+func NoSync(s *Store) { s.db.NoSync = true }
+
+// Migrate runs steps as if they were this program's.
+func Migrate(s *Store, steps ...func(*bbolt.Tx) error) error {
+	var all []migration
+	for _, step := range steps {
+		all = append(all, step)
+	}
+	return s.migrate(all)
+}
+
+// CommitFailed plays the end of a commit that bbolt gave back with an error,
+// after its header page was written (visible) or before.
+func CommitFailed(s *Store, visible bool, cause error) error {
+	last := 0
+	if err := s.db.View(func(tx *bbolt.Tx) error { last = tx.ID(); return nil }); err != nil {
+		return err
+	}
+	if visible {
+		return s.commitFailed(last, cause)
+	}
+	return s.commitFailed(last+1, cause)
+}

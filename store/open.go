@@ -74,7 +74,7 @@ func Open(path string, opt Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{db: db, opt: opt, path: path, wake: map[int]chan struct{}{}}
-	if err := s.migrate(); err != nil {
+	if err := s.migrate(migrations()); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil

@@ -77,12 +77,12 @@ func migrations() []migration { return nil }
 
 // migrate brings an older file to this program's schema, one transaction for
 // each version, so that an interrupted one goes on where it was.
-func (s *Store) migrate() error {
+func (s *Store) migrate(steps []migration) error {
 	from, err := s.schema()
 	if err != nil {
 		return err
 	}
-	for _, step := range migrations()[from-1:] {
+	for _, step := range steps[from-1:] {
 		from++
 		if err := s.db.Update(stepTo(from, step)); err != nil {
 			return fmt.Errorf("the store %s could not be brought to version %d of its layout: %w", s.path, from, err)

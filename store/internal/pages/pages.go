@@ -112,20 +112,20 @@ func (c *checker) page(id uint64) (page, error) {
 	if id < 2 || id >= c.meta.pages {
 		return page{}, fmt.Errorf("page %d lies outside of the file's %d pages", id, c.meta.pages)
 	}
-	head := make([]byte, headerSize)
-	at := int64(id) * int64(c.meta.pageSize)
-	if err := c.read(head, at); err != nil {
+	size := int64(c.meta.pageSize)
+	first := make([]byte, size)
+	if err := c.read(first, int64(id)*size); err != nil {
 		return page{}, err
 	}
-	p := parsePage(head)
+	p := parsePage(first)
 	if p.id != id {
 		return page{}, fmt.Errorf("page %d is overwritten: it calls itself %d", id, p.id)
 	}
-	if err := c.claim(id, p.overflow, inUse); err != nil {
-		return page{}, err
+	if err := c.claim(id, p.overflow, inUse); err != nil || p.overflow == 0 {
+		return p, err
 	}
-	p.data = make([]byte, (p.overflow+1)*uint64(c.meta.pageSize))
-	return p, c.read(p.data, at)
+	p.data = append(first, make([]byte, int64(p.overflow)*size)...)
+	return p, c.read(p.data[size:], (int64(id)+1)*size)
 }
 
 func (c *checker) read(into []byte, at int64) error {
