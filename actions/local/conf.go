@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -19,23 +18,35 @@ func Keyword(name, value string) string {
 	return name + "='" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(value) + "'"
 }
 
-var settingPattern = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(?:=|\s)`)
+var settingPattern = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_.]*)\s*=?\s*(.*?)\s*$`)
 
-// withoutSettings returns the lines of a configuration file but those that set one of the names.
-func withoutSettings(text string, names ...string) string {
+// withoutStandbyOverrides returns the lines of postgresql.auto.conf but those that would keep a standby from
+// following its partner, or from being waited for once it is promoted: a freeze, an own slot, and empty
+// synchronous_standby_names, which a degraded primary has.
+func withoutStandbyOverrides(text string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(text) {
-		match := settingPattern.FindStringSubmatch(line)
-		if match == nil || !slices.Contains(names, strings.ToLower(match[1])) {
+		match := settingPattern.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if match == nil || !hinders(strings.ToLower(match[1]), match[2]) {
 			kept.WriteString(line)
 		}
 	}
 	return kept.String()
 }
 
-// dropOverrides takes settings of ALTER SYSTEM back while the server doesn't run. Without any of them it
-// writes nothing.
-func (s Server) dropOverrides(names ...string) error {
+func hinders(name, value string) bool {
+	switch name {
+	case "primary_conninfo", "primary_slot_name":
+		return true
+	case "synchronous_standby_names":
+		return value == "''"
+	}
+	return false
+}
+
+// dropOverrides rewrites postgresql.auto.conf of a stopped server that is to be a standby. With nothing to take
+// back it writes nothing.
+func (s Server) dropOverrides() error {
 	path := s.file("postgresql.auto.conf")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +55,7 @@ func (s Server) dropOverrides(names ...string) error {
 	if err != nil {
 		return err
 	}
-	kept := withoutSettings(string(text), names...)
+	kept := withoutStandbyOverrides(string(text))
 	if kept == string(text) {
 		return nil
 	}

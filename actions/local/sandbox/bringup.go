@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -63,7 +64,8 @@ func (p *Pair) copyCluster(ctx context.Context, o Options) (pairsql.Secret, erro
 	if err := local.CopyFolder(ctx, primary.Server.DataDir, standby.Server.DataDir, standby.Server.User); err != nil {
 		return admin, fmt.Errorf("copy the cluster for the standby: %w", err)
 	}
-	return admin, standby.Server.User.WriteFile(standby.Server.DataDir+"/standby.signal", nil, 0o600)
+	signal := filepath.Join(standby.Server.DataDir, "standby.signal")
+	return admin, errors.Join(os.WriteFile(signal, nil, 0o600), standby.Server.User.Own(signal))
 }
 
 // configure writes the files outside of the data folder.

@@ -166,6 +166,11 @@ func (n *Node) partner() *Node {
 	return n.pair.Nodes[0]
 }
 
+// Machine is the power over this node's server.
+func (n *Node) Machine() *local.Machine {
+	return &local.Machine{Server: n.Server, Upstream: n.Upstream, Include: n.file("replication.conf")}
+}
+
 // Slot is the slot on the partner that this node streams from.
 func (n *Node) Slot() string { return "twokey_" + n.Name }
 

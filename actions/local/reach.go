@@ -1,0 +1,126 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ErrNotReached means that the partner could not be reached, or isn't what it should be, before anything on
+// this node was touched.
+var ErrNotReached = errors.New("the partner can't be used as a source")
+
+// upstreamConn is a connection to the partner with the very login that the node will use.
+type upstreamConn struct{ *pgconn.PgConn }
+
+func (u Upstream) connect(ctx context.Context, replication bool) (upstreamConn, error) {
+	config, err := pgconn.ParseConfig(u.conninfo("twokey"))
+	if err != nil {
+		return upstreamConn{}, fmt.Errorf("%w: its connection settings can't be read", ErrNotReached) // they may hold secrets
+	}
+	if replication {
+		config.RuntimeParams["replication"] = "true"
+	}
+	c, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return upstreamConn{}, fmt.Errorf("%w: log in at %s:%d as %s: %w", ErrNotReached, u.Host, u.Port, u.User, err)
+	}
+	return upstreamConn{c}, nil
+}
+
+func (c upstreamConn) close(ctx context.Context) { _ = c.Close(context.WithoutCancel(ctx)) }
+
+// row asks for exactly one row and returns its columns as text.
+func (c upstreamConn) row(ctx context.Context, query string, columns int) ([]string, error) {
+	results, err := c.Exec(ctx, query).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) < columns {
+		return nil, fmt.Errorf("%s: an answer of another shape was expected", query)
+	}
+	var row []string
+	for _, value := range results[0].Rows[0] {
+		row = append(row, string(value))
+	}
+	return row, nil
+}
+
+// reach logs in at the partner in both ways that a rejoin needs, and learns its history. The partner must be a
+// primary on the expected timeline whose control file says so too: before its first checkpoint there
+// pg_rewind would take it for what it was.
+func (u Upstream) reach(ctx context.Context, timeline uint32) (source, error) {
+	src, err := u.identify(ctx)
+	if err != nil {
+		return source{}, err
+	}
+	if src.timeline != timeline {
+		return source{}, fmt.Errorf("%w: it is on timeline %d, not %d", ErrNotReached, src.timeline, timeline)
+	}
+	c, err := u.connect(ctx, false)
+	if err != nil {
+		return source{}, err
+	}
+	defer c.close(ctx)
+	row, err := c.row(ctx, "SELECT pg_is_in_recovery(), timeline_id FROM pg_control_checkpoint()", 2)
+	if err != nil {
+		return source{}, fmt.Errorf("%w: ask for its state: %w", ErrNotReached, err)
+	}
+	if row[0] != "f" {
+		return source{}, fmt.Errorf("%w: it is in recovery, no primary", ErrNotReached)
+	}
+	if row[1] != strconv.FormatUint(uint64(timeline), 10) {
+		return source{}, fmt.Errorf("%w: it has made no checkpoint on timeline %d yet", ErrNotReached, timeline)
+	}
+	return src, nil
+}
+
+// identify asks over the replication protocol, as the node's WAL receiver will.
+func (u Upstream) identify(ctx context.Context) (source, error) {
+	c, err := u.connect(ctx, true)
+	if err != nil {
+		return source{}, err
+	}
+	defer c.close(ctx)
+	row, err := c.row(ctx, "IDENTIFY_SYSTEM", 3)
+	if err != nil {
+		return source{}, fmt.Errorf("%w: identify it: %w", ErrNotReached, err)
+	}
+	timeline, err := strconv.ParseUint(row[1], 10, 32)
+	if err != nil {
+		return source{}, fmt.Errorf("%w: identify it: %w", ErrNotReached, err)
+	}
+	src := source{systemID: row[0], timeline: uint32(timeline)}
+	if timeline == 1 {
+		return src, nil // the first timeline has no history
+	}
+	if row, err = c.row(ctx, "TIMELINE_HISTORY "+row[1], 2); err == nil {
+		src.history, err = parseHistory(row[1])
+	}
+	if err != nil {
+		return source{}, fmt.Errorf("%w: read its timeline history: %w", ErrNotReached, err)
+	}
+	return src, nil
+}
+
+// flushed is how far the partner's own log is on its disk.
+func (c upstreamConn) flushed(ctx context.Context) (string, error) {
+	row, err := c.row(ctx, "SELECT pg_current_wal_flush_lsn()", 1)
+	if err != nil {
+		return "", fmt.Errorf("ask the partner how far it is: %w", err)
+	}
+	return row[0], nil
+}
+
+// streams tells whether a standby streams from the partner under that name, through the slot, and has flushed
+// at least up to a position. A role sees the names of its own sessions, and everybody sees slots, whose
+// position is what the standby has confirmed: no further right is needed.
+func (c upstreamConn) streams(ctx context.Context, name, slot, position string) (bool, error) {
+	result := c.ExecParams(ctx, `SELECT FROM pg_stat_activity a JOIN pg_replication_slots s ON s.active_pid = a.pid
+		WHERE a.application_name = $1 AND s.slot_name = $2 AND s.restart_lsn >= $3::pg_lsn`,
+		[][]byte{[]byte(name), []byte(slot), []byte(position)}, nil, nil, nil).Read()
+	return len(result.Rows) > 0, result.Err
+}

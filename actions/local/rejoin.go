@@ -1,0 +1,233 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"twokey/actions"
+)
+
+// rejoinSuffix marks the name under which a node streams until it was seen to follow. It is never one that the
+// partner waits for.
+const rejoinSuffix = "_rejoin"
+
+// Rejoin implements [actions.Machine]. The order is what makes it safe:
+//
+//  1. The partner is reached with the node's own login before anything is touched.
+//  2. The stopped server's log is read and compared with the partner's history. If it ends where that left it,
+//     or before, the server may follow as it is.
+//  3. If not, what was never acknowledged is listed in a file beside the data folder, and pg_rewind takes it
+//     back, with a mark that keeps the server from starting until that has succeeded.
+//  4. If that can't be done or fails, the partner is copied into a new folder, and the old one is kept until
+//     the copy streams.
+//  5. The server streams under a name that nobody waits for, and only then under its own.
+//
+// A server that follows already is left alone. Errors: [ErrNotReached], before anything was touched;
+// [ErrStillPrimary]; others, after which the server is stopped or a standby under the name that nobody waits
+// for. It can be called again after all of them, also after the bot was killed in between.
+func (m *Machine) Rejoin(ctx context.Context, order actions.RejoinOrder, progress func(string)) (actions.RejoinReport, error) {
+	report, err := m.rejoin(ctx, order, progress)
+	if err != nil {
+		return report, fmt.Errorf("rejoin the server in %s: %w", m.Server.DataDir, err)
+	}
+	return report, nil
+}
+
+func (m *Machine) rejoin(ctx context.Context, order actions.RejoinOrder, progress func(string)) (actions.RejoinReport, error) {
+	if err := m.mendSwap(); err != nil {
+		return actions.RejoinReport{}, err
+	}
+	if m.Upstream.Slot == "" {
+		return actions.RejoinReport{}, errors.New("no slot on the partner is named for it")
+	}
+	follows, err := m.followsAlready(ctx, order)
+	if err != nil || follows {
+		return actions.RejoinReport{How: actions.RejoinedAsIs}, err
+	}
+	src, err := m.Upstream.reach(ctx, order.Timeline)
+	if err != nil {
+		return actions.RejoinReport{}, err
+	}
+	if err := m.quiesce(ctx, progress); err != nil {
+		return actions.RejoinReport{}, err
+	}
+	report, err := m.makeFit(ctx, src, progress)
+	if err != nil {
+		return report, err
+	}
+	if err := m.comeBack(ctx, order.Name, progress); err != nil {
+		return report, err
+	}
+	m.dropKept()
+	return report, nil
+}
+
+// followsAlready tells whether the server runs as a standby that has replayed a checkpoint of the partner's
+// timeline and streams under its name. Streaming alone would prove nothing: a diverged server does that, too. A
+// partner that can't be asked is no error here: the next step names it.
+func (m *Machine) followsAlready(ctx context.Context, order actions.RejoinOrder) (bool, error) {
+	_, running, err := m.Server.Running(ctx)
+	if err != nil || !running {
+		return false, err
+	}
+	standby, err := m.Server.exists("standby.signal")
+	if err != nil {
+		return false, err
+	}
+	if !standby {
+		return false, ErrStillPrimary
+	}
+	control, err := m.Server.Control(ctx)
+	if err != nil {
+		return false, err
+	}
+	have, err := os.ReadFile(m.include())
+	if err != nil || string(have) != m.Upstream.Config(order.Name) || control.Timeline != order.Timeline {
+		return false, nil
+	}
+	c, err := m.Upstream.connect(ctx, false)
+	if err != nil {
+		return false, nil
+	}
+	defer c.close(ctx)
+	streams, err := c.streams(ctx, order.Name, m.Upstream.Slot, control.MinRecovery.String())
+	return err == nil && streams, nil
+}
+
+// quiesce stops a standby that runs but doesn't follow, and clears away what a killed server left.
+func (m *Machine) quiesce(ctx context.Context, progress func(string)) error {
+	_, running, err := m.Server.Running(ctx)
+	if err != nil {
+		return err
+	}
+	if running {
+		progress("stopping the server: it is in recovery but doesn't follow its partner")
+	}
+	if err := m.Server.StopFast(ctx); err != nil {
+		return err
+	}
+	if err := os.Remove(m.Server.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// makeFit brings the stopped server's data to a point in the source's history.
+func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)) (actions.RejoinReport, error) {
+	unfit, err := exists(m.Server.rewindMark())
+	if err != nil {
+		return actions.RejoinReport{}, err
+	}
+	if unfit {
+		progress("an earlier pg_rewind was not finished: copying the partner anew")
+		return actions.RejoinReport{How: actions.RejoinedFromCopy}, m.copyAnew(ctx, progress)
+	}
+	f, err := m.Server.compare(ctx, src)
+	if err != nil {
+		return actions.RejoinReport{}, err
+	}
+	report := actions.RejoinReport{How: actions.RejoinedAsIs, EndOfWA: f.end}
+	if f.diverged == "" {
+		progress(fmt.Sprintf("its log ends at %s, within its partner's history: nothing to take back", f.end))
+		return report, nil
+	}
+	progress("it can't simply follow: " + f.diverged)
+	if report.Kept, err = m.listDiverged(ctx, f, progress); err != nil {
+		return report, err
+	}
+	report.How, err = m.rewindOrCopy(ctx, f, progress)
+	return report, err
+}
+
+func (m *Machine) rewindOrCopy(ctx context.Context, f finding, progress func(string)) (string, error) {
+	if !f.control.Rewindable {
+		progress("pg_rewind can't work on it (neither checksums nor wal_log_hints): copying the partner anew")
+		return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
+	}
+	err := m.rewind(ctx, progress)
+	if err == nil {
+		return actions.RejoinedRewound, nil
+	}
+	if ctx.Err() != nil {
+		return "", err
+	}
+	progress(fmt.Sprintf("pg_rewind failed, copying the partner anew: %v", err))
+	return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
+}
+
+// comeBack starts the server under the name that nobody waits for, and renames it once it streams.
+func (m *Machine) comeBack(ctx context.Context, name string, progress func(string)) error {
+	if err := m.startStandby(ctx, name+rejoinSuffix); err != nil {
+		return err
+	}
+	if err := m.checkIncluded(ctx, name+rejoinSuffix); err != nil {
+		return err
+	}
+	progress("started as a standby, waiting until it streams")
+	if err := m.awaitStreaming(ctx, name+rejoinSuffix); err != nil {
+		return err
+	}
+	if _, err := m.writeUpstream(name); err != nil {
+		return err
+	}
+	if err := m.Server.Reload(ctx); err != nil {
+		return err
+	}
+	return m.awaitStreaming(ctx, name)
+}
+
+// checkIncluded catches a configuration that doesn't include what Machine writes.
+func (m *Machine) checkIncluded(ctx context.Context, name string) error {
+	args := []string{"-C", "primary_conninfo", "-D", m.Server.DataDir}
+	if m.Server.ConfigFile != "" {
+		args = append(args, "-c", "config_file="+m.Server.ConfigFile)
+	}
+	out, err := m.Server.command(ctx, "postgres", args...).Output()
+	if err != nil {
+		return fmt.Errorf("read the server's configuration: %w", err)
+	}
+	if strings.TrimSpace(string(out)) != m.Upstream.conninfo(name) {
+		return fmt.Errorf("the server's configuration doesn't take primary_conninfo from %s: add the line include '%s' at its end",
+			m.include(), m.include())
+	}
+	return nil
+}
+
+// awaitStreaming waits until the partner sees the server stream under the name and have all that the partner
+// had flushed when the wait began. The server's own end ends the wait with a [*StartError].
+func (m *Machine) awaitStreaming(ctx context.Context, name string) error {
+	c, err := m.Upstream.connect(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer c.close(ctx)
+	position, err := c.flushed(ctx)
+	if err != nil {
+		return err
+	}
+	for {
+		streams, err := c.streams(ctx, name, m.Upstream.Slot, position)
+		if err == nil && !streams {
+			err = m.stillRuns(ctx)
+		}
+		if err != nil && ctx.Err() == nil || streams {
+			return err
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("wait until the server streams as %s: %w; its log ends with:\n%s",
+				name, context.Cause(ctx), m.Server.logTail())
+		}
+	}
+}
+
+func (m *Machine) stillRuns(ctx context.Context) error {
+	_, running, err := m.Server.Running(ctx)
+	if err == nil && !running {
+		err = &StartError{DataDir: m.Server.DataDir, Log: m.Server.logTail()}
+	}
+	return err
+}

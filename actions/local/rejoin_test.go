@@ -1,0 +1,324 @@
+package local_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"twokey/actions"
+	"twokey/actions/local"
+)
+
+// rejoin brings A back behind B, with what the executor would tell it, and returns how, and what was told.
+func (b *bundle) rejoin() (actions.RejoinReport, []string, error) {
+	b.t.Helper()
+	b.exec(b.b, "SELECT 1 FROM pg_drop_replication_slot('twokey_dc1')", "SELECT pg_create_physical_replication_slot('twokey_dc1', true)")
+	return b.rejoinOnly(b.a.Machine())
+}
+
+func (b *bundle) rejoinOnly(m *local.Machine) (actions.RejoinReport, []string, error) {
+	b.t.Helper()
+	var told []string
+	order := actions.RejoinOrder{Name: b.a.Name, Timeline: 2}
+	report, err := m.Rejoin(b.ctx, order, func(text string) { told = append(told, text) })
+	b.t.Logf("told: %s", strings.Join(told, "\n      "))
+	return report, told, err
+}
+
+// diverge lets A commit rows that B never gets, then kills A and promotes B.
+func (b *bundle) diverge(rows int) {
+	b.t.Helper()
+	b.exec(b.a, "INSERT INTO w VALUES (1, 'on both')")
+	b.freeze(b.b)
+	b.exec(b.a, "SET synchronous_commit = local",
+		fmt.Sprintf("INSERT INTO w SELECT g, 'never acknowledged' FROM generate_series(1001, %d) g", 1000+rows))
+	b.must(b.a.Machine().Off(b.ctx))
+	b.promoteAlone()
+}
+
+// promoteAlone makes B take writes alone, as the policy degrade does after a failover, and thaws it.
+func (b *bundle) promoteAlone() {
+	b.t.Helper()
+	b.exec(b.b, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+	b.promote(b.b)
+	b.exec(b.b, "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()", "INSERT INTO w VALUES (2, 'after the failover')")
+}
+
+// checkRejoined asserts that A follows B under its own name, with B's rows and nothing else.
+func (b *bundle) checkRejoined() {
+	b.t.Helper()
+	b.exec(b.b, "ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+	b.until("A is the synchronous standby", func() bool { return b.synchronous(b.b, b.a) })
+	b.exec(b.b, "INSERT INTO w VALUES (3, 'synchronous again')")
+	b.sameRows(b.b, b.a)
+	if n := ask[int](b, b.a, "SELECT count(*) FROM w WHERE filler = 'never acknowledged'"); n != 0 {
+		b.t.Errorf("%d rows are on A that never were on B", n)
+	}
+	if names := ask[string](b, b.a, "SHOW synchronous_standby_names"); names != b.b.Name {
+		b.t.Errorf("A names %q as its standby, want %q", names, b.b.Name)
+	}
+	if port := ask[string](b, b.a, "SHOW cluster_name"); port != b.a.Name {
+		b.t.Errorf("A calls itself %q", port)
+	}
+}
+
+func TestKilledPrimaryRejoinsAsItWas(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.exec(b.a, "INSERT INTO w SELECT g, repeat('x', 300) FROM generate_series(100, 900) g")
+	b.must(b.a.Machine().Off(b.ctx))
+	b.promoteAlone()
+
+	report, _, err := b.rejoin()
+	b.must(err)
+	if report.How != actions.RejoinedAsIs || report.Kept != "" || report.EndOfWA == 0 {
+		t.Errorf("report %+v, want as it was, with its end and nothing kept", report)
+	}
+	b.checkRejoined()
+}
+
+func TestDivergedPrimaryIsRewound(t *testing.T) {
+	t.Parallel()
+	for name, rows := range map[string]int{"in the fork's WAL file": 3, "over several WAL files": 150_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.diverge(rows)
+
+			report, _, err := b.rejoin()
+			b.must(err)
+			if report.How != actions.RejoinedRewound {
+				t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedRewound)
+			}
+			list, err := os.ReadFile(report.Kept)
+			b.must(err)
+			if text := string(list); !strings.Contains(text, "# 1 transactions committed here") || !strings.Contains(text, "COMMIT") {
+				t.Errorf("the list of what is taken back lacks its commit: %.300s", text)
+			}
+			b.checkRejoined()
+		})
+	}
+}
+
+func TestDivergedPrimaryThatWasStoppedCleanIsRewound(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.freeze(b.b)
+	b.exec(b.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (1000, 'never acknowledged')")
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.promoteAlone()
+	report, _, err := b.rejoin()
+	b.must(err)
+	if report.How != actions.RejoinedRewound {
+		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedRewound)
+	}
+	b.checkRejoined()
+}
+
+// TestDivergedPrimaryThatSomebodyStartedAsStandby is the case that acknowledges falsely: started as it is, the
+// server reports its own position, receives the partner's WAL files, and looks like a standby.
+func TestDivergedPrimaryThatSomebodyStartedAsStandby(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.diverge(3)
+	b.exec(b.b, "SELECT pg_drop_replication_slot('twokey_dc1')", "SELECT pg_create_physical_replication_slot('twokey_dc1', true)")
+	signal := filepath.Join(b.a.Server.DataDir, "standby.signal")
+	b.must(os.WriteFile(signal, nil, 0o600))
+	b.must(b.a.Server.User.Own(signal))
+	_, err := b.a.Server.Start(b.ctx)
+	b.must(err)
+	b.until("A has received a WAL file of B's timeline", func() bool {
+		found, _ := filepath.Glob(filepath.Join(b.a.Server.DataDir, "pg_wal", "00000002????????????????"))
+		return len(found) > 0
+	})
+
+	report, _, err := b.rejoin()
+	b.must(err)
+	if report.How == actions.RejoinedAsIs {
+		t.Error("a diverged server was taken for one that follows")
+	}
+	b.checkRejoined()
+}
+
+func TestPartnerIsCopiedWhereRewindingFails(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.diverge(3)
+	m := b.a.Machine()
+	m.Server.Programs.Folder = withFailingRewind(t, m.Server.Programs.Folder)
+
+	b.exec(b.b, "SELECT pg_drop_replication_slot('twokey_dc1')", "SELECT pg_create_physical_replication_slot('twokey_dc1', true)")
+	report, _, err := b.rejoinOnly(m)
+	b.must(err)
+	if report.How != actions.RejoinedFromCopy {
+		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedFromCopy)
+	}
+	b.checkRejoined()
+	left, _ := filepath.Glob(b.a.Server.DataDir + ".[!d]*")
+	if len(left) > 0 {
+		t.Errorf("left beside the data folder: %v", left)
+	}
+}
+
+// withFailingRewind is a folder of the same programs in which pg_rewind spoils the target, then fails.
+func withFailingRewind(t *testing.T, real string) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "twokey-programs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(real, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.Symlink(name, filepath.Join(folder, filepath.Base(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rewind := filepath.Join(folder, "pg_rewind")
+	spoil := "#!/bin/sh\nfor a; do case $a in --target-pgdata=*) rm -r \"${a#*=}/base\";; esac; done\necho out of order >&2\nexit 1\n"
+	if err := errors.Join(os.Remove(rewind), os.WriteFile(rewind, []byte(spoil), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func TestUnfinishedRewindIsNeverStarted(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.diverge(3)
+	b.must(os.WriteFile(b.a.Server.DataDir+".rewind-unfinished", nil, 0o600)) // as a killed bot leaves it
+	m := b.a.Machine()
+	for name, start := range map[string]func() error{
+		"Start":  func() error { return m.Start(b.ctx) },
+		"Server": func() error { _, err := m.Server.Start(b.ctx); return err },
+	} {
+		if err := start(); !errors.Is(err, local.ErrUnfit) {
+			t.Errorf("%s: got %v, want ErrUnfit", name, err)
+		}
+	}
+	report, _, err := b.rejoin()
+	b.must(err)
+	if report.How != actions.RejoinedFromCopy {
+		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedFromCopy)
+	}
+	b.checkRejoined()
+}
+
+func TestRejoinTwiceLeavesAFollowingServerAlone(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.diverge(3)
+	_, _, err := b.rejoin()
+	b.must(err)
+	before, _, err := b.a.Server.Running(b.ctx)
+	b.must(err)
+	report, _, err := b.rejoinOnly(b.a.Machine())
+	b.must(err)
+	after, _, err := b.a.Server.Running(b.ctx)
+	b.must(err)
+	if report.How != actions.RejoinedAsIs || before.PID != after.PID {
+		t.Errorf("report %+v, process %d then %d: want the same process, untouched", report, before.PID, after.PID)
+	}
+}
+
+// TestRejoinedServerRejoinsAgain: a standby of the new timeline that was killed has followed before, and follows
+// again without being rewound.
+func TestRejoinedServerRejoinsAgain(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.diverge(3)
+	_, _, err := b.rejoin()
+	b.must(err)
+	b.exec(b.b, "CHECKPOINT")
+	b.until("A replayed the checkpoint", func() bool {
+		return ask[bool](b, b.b, "SELECT bool_and(replay_lsn >= pg_current_wal_flush_lsn()) FROM pg_stat_replication")
+	})
+	b.exec(b.a, "CHECKPOINT")
+	b.must(b.a.Server.Kill(b.ctx))
+	report, _, err := b.rejoinOnly(b.a.Machine())
+	b.must(err)
+	if report.How != actions.RejoinedAsIs {
+		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedAsIs)
+	}
+	b.checkRejoined()
+}
+
+func TestRejoinTouchesNothingBeforeItHasReachedThePartner(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(b *bundle, m *local.Machine)
+		want  error
+	}{
+		"the partner is down": {func(b *bundle, _ *local.Machine) {
+			b.must(b.b.Server.StopFast(b.ctx))
+		}, local.ErrNotReached},
+		"the partner does not let the node log in": {func(b *bundle, m *local.Machine) {
+			b.must(os.WriteFile(m.Upstream.Passfile, nil, 0o600))
+		}, local.ErrNotReached},
+		"the partner is still in recovery": {func(b *bundle, _ *local.Machine) {}, local.ErrNotReached},
+		"the partner has not made its first checkpoint yet": {func(b *bundle, _ *local.Machine) {
+			checkpointer := ask[int](b, b.b, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+			b.must(syscall.Kill(checkpointer, syscall.SIGSTOP))
+			b.exec(b.b, "SELECT pg_promote(true, 30)")
+		}, local.ErrNotReached},
+		"the server still runs as a primary": {func(b *bundle, m *local.Machine) {
+			b.must(m.Start(b.ctx))
+		}, local.ErrStillPrimary},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			m := b.a.Machine()
+			b.must(m.Off(b.ctx))
+			tt.spoil(b, m)
+			before := b.fingerprint()
+			_, _, err := b.rejoinOnly(m)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if after := b.fingerprint(); after != before && !b.running(m.Server) {
+				t.Errorf("the data folder was touched:\n%s\n%s", before, after)
+			}
+		})
+	}
+}
+
+// fingerprint tells whether anything was changed in A's folder: what is there, and when it was changed.
+func (b *bundle) fingerprint() string {
+	b.t.Helper()
+	var lines []string
+	for _, pattern := range []string{"", "/data", "/data/*", "/data/pg_wal/*"} {
+		found, err := filepath.Glob(b.a.Dir + pattern)
+		b.must(err)
+		for _, path := range found {
+			info, err := os.Stat(path)
+			b.must(err)
+			lines = append(lines, fmt.Sprint(path, info.ModTime().UnixNano(), info.Size()))
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestRejoinRefusesAStrangersServer(t *testing.T) {
+	t.Parallel()
+	b, stranger := newBundle(t), newBundle(t)
+	m := b.a.Machine()
+	m.Upstream = stranger.b.Upstream // leads to the stranger's primary
+	b.must(os.WriteFile(m.Upstream.Passfile, []byte("*:*:*:*:"+stranger.pair.ReplicationPassword.Reveal()+"\n"), 0o600))
+	b.must(m.Off(b.ctx))
+	_, err := m.Rejoin(b.ctx, actions.RejoinOrder{Name: b.a.Name, Timeline: 1}, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "they are no pair") {
+		t.Errorf("got %v, want that they are no pair", err)
+	}
+}
