@@ -90,7 +90,7 @@ func healthyReport() actions.Report {
 	return actions.Report{
 		Evidence: actions.Evidence{
 			Pair: pair, At: noon, HasMemory: true,
-			Nodes: [2]actions.Observation{{Node: "dc1", At: noon, Server: primary}, {Node: "dc2", At: noon, Server: standby}},
+			Nodes:  [2]actions.Observation{{Node: "dc1", At: noon, Server: primary}, {Node: "dc2", At: noon, Server: standby}},
 			Memory: actions.Remembered{Latch: &actions.Latch{L: 0x4000000, Since: noon.Add(-28 * time.Hour), SeenAt: noon}},
 		},
 		Verdict: actions.Verdict{

@@ -88,8 +88,12 @@ func (p *page) section(m markup) {
 	}
 }
 
-// lines adds a title and its lines, in as many sections as they need.
+// lines adds a title and its lines, in as many sections as they need; without
+// lines there is no title.
 func (p *page) lines(title markup, lines []markup) {
+	if len(lines) == 0 {
+		return
+	}
 	const room = limitSection - 100
 	text := title
 	for _, l := range lines {

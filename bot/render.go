@@ -24,11 +24,15 @@ type view struct {
 	now     time.Time
 }
 
-// newView decodes what the request carries. Data that doesn't decode is no
-// error: the approved text can always be shown instead.
+// newView decodes what the request carries. Data that doesn't decode, or that
+// doesn't read as the approved text, is no error: the text itself is what
+// people approve, so it is shown instead.
 func newView(r approvals.Request, journal []actions.Entry, pairs []actions.Pair, people People, now time.Time) view {
 	v := view{request: r, journal: journal, people: people, now: now}
-	v.planned = json.Unmarshal(r.Subject.Data, &v.plan) == nil && v.plan.Kind != ""
+	v.planned = json.Unmarshal(r.Subject.Data, &v.plan) == nil && v.plan.Text() == r.Subject.Text
+	if !v.planned {
+		v.plan = actions.Plan{}
+	}
 	if len(r.Outcome) > 0 && json.Unmarshal(r.Outcome, &v.outcome) != nil {
 		v.outcome = actions.Outcome{}
 	}
@@ -199,4 +203,13 @@ func orElse(s, fallback string) string {
 		return fallback
 	}
 	return s
+}
+
+// sentence ends a text with a full stop, where it has no end of its own.
+func sentence(s string) string {
+	s = oneLine(s)
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".!?:") {
+		return s
+	}
+	return s + "."
 }

@@ -3,7 +3,6 @@ package bot
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,16 +22,29 @@ const (
 
 // news is the data of an event that is posted once.
 type news struct {
-	Pair     string            `json:"pair"`
-	Health   actions.Health    `json:"health"`
-	Was      actions.Health    `json:"was"`
-	Severity json.RawMessage   `json:"severity"` // a number, or one in quotes
-	Text     string            `json:"text"`
-	Since    time.Time         `json:"since"`
-	Old      string            `json:"old"` // of a policy
-	New      string            `json:"new"`
-	Rows     []json.RawMessage `json:"rows"` // of a report: objects or lists
+	Pair     string         `json:"pair"`
+	Health   actions.Health `json:"health"`
+	Was      actions.Health `json:"was"`
+	Severity int            `json:"severity"` // see actions.Health
+	Text     string         `json:"text"`
+	Since    time.Time      `json:"since"`
+	Old      string         `json:"old"` // of a policy
+	New      string         `json:"new"`
+	Rows     []newsRow      `json:"rows"` // of a report
 }
+
+// newsRow is one pair's line of a report.
+type newsRow struct {
+	Pair    string         `json:"pair"`
+	Health  actions.Health `json:"health"`
+	Since   time.Time      `json:"since"`
+	Primary string         `json:"primary"`
+	Standby string         `json:"standby"`
+	Replay  *uint64        `json:"replay"` // bytes behind, nil when not known
+	Text    string         `json:"text"`
+}
+
+const limitPolicy = 1200 // of either description of a policy
 
 // posted says whether an event is a message of its own.
 func posted(kind string) bool {
@@ -58,7 +70,8 @@ func newsMessage(e approvals.Event) message {
 		n.recovered(p, e.At)
 	case newsPolicy:
 		p.header("The approval policy changed")
-		p.must(say("%s\n%s → %s", n.Text, orElse(n.Old, "nothing"), orElse(n.New, "nothing")))
+		p.must(say("*Was:* %s\n*Is:* %s", escUpTo(orElse(n.Old, "nothing"), limitPolicy), escUpTo(orElse(n.New, "nothing"), limitPolicy)))
+		p.section("Requests that were made before are void; ask again.")
 	default:
 		n.report(p)
 	}
@@ -78,10 +91,10 @@ func (n news) alert(p *page) {
 
 // sign is in letters of its own: a header knows no markup.
 func (n news) sign() markup {
-	switch strings.Trim(string(n.Severity), `"`) {
-	case "0", "1":
+	switch n.Severity {
+	case 0, 1:
 		return "ℹ️"
-	case "2":
+	case 2:
 		return "⚠️"
 	}
 	return "🚨"
@@ -93,75 +106,44 @@ func (n news) recovered(p *page, at time.Time) {
 	if !n.Since.IsZero() {
 		m += say(" It lasted %s, since %s", apart(n.Since, at), when(n.Since))
 		if n.Was != "" {
-			m += say(" (%s)", string(n.Was))
+			m += say(" (last: %s)", string(n.Was))
 		}
 		m += "."
 	}
 	p.must(m)
 }
 
+// report says first how many are well, then shows all, then explains the rest.
 func (n news) report(p *page) {
-	p.header("Daily health report")
-	if n.Text != "" {
-		p.must(say("%s", n.Text))
+	var unwell []markup
+	for _, r := range n.Rows {
+		if r.Health.Severity() > 0 {
+			unwell = append(unwell, say("• *%s*: %s. %s", r.Pair, orElse(string(r.Health), "not known"), r.Text))
+		}
 	}
-	if len(n.Rows) > 0 {
-		p.section(pre(reportTable(n.Rows), limitSection))
-	}
+	p.header("Health report: %d of %d pairs are well", len(n.Rows)-len(unwell), len(n.Rows))
+	p.lines("", unwell)
+	p.section(pre(reportTable(n.Rows), limitSection))
 }
 
-// reportTable lays rows out in columns: lists as they are, objects by name.
-func reportTable(rows []json.RawMessage) string {
+func reportTable(rows []newsRow) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	var columns []string
-	for _, raw := range rows {
-		var list []any
-		if json.Unmarshal(raw, &list) == nil {
-			fmt.Fprintln(w, cells(list))
-			continue
+	fmt.Fprintln(w, "PAIR\tHEALTH\tPRIMARY\tSTANDBY\tREPLAY-LAG\tSINCE")
+	for _, r := range rows {
+		lag, since := unknown, unknown
+		if r.Replay != nil {
+			lag = string(bytesOf(*r.Replay))
 		}
-		var object map[string]any
-		if json.Unmarshal(raw, &object) != nil {
-			fmt.Fprintln(w, oneLine(string(raw)))
-			continue
+		if !r.Since.IsZero() {
+			since = r.Since.UTC().Format("2006-01-02 15:04 UTC")
 		}
-		if columns == nil {
-			columns = columnsOf(object)
-			fmt.Fprintln(w, strings.ToUpper(strings.Join(columns, "\t")))
+		cells := []string{r.Pair, string(r.Health), r.Primary, r.Standby, lag, since}
+		for i := range cells {
+			cells[i] = orElse(oneLine(cells[i]), unknown)
 		}
-		list = nil
-		for _, c := range columns {
-			list = append(list, object[c])
-		}
-		fmt.Fprintln(w, cells(list))
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // into memory
 	return b.String()
-}
-
-// columnsOf puts the pair first and the rest in order.
-func columnsOf(object map[string]any) []string {
-	var names []string
-	for name := range object {
-		names = append(names, name)
-	}
-	sort.Slice(names, func(i, j int) bool {
-		if (names[i] == "pair") != (names[j] == "pair") {
-			return names[i] == "pair"
-		}
-		return names[i] < names[j]
-	})
-	return names
-}
-
-func cells(values []any) string {
-	words := make([]string, len(values))
-	for i, v := range values {
-		words[i] = unknown
-		if v != nil {
-			words[i] = oneLine(fmt.Sprint(v))
-		}
-	}
-	return strings.Join(words, "\t")
 }

@@ -13,6 +13,7 @@ const (
 	markRunning
 	markDone
 	markFailed
+	markOpen // begun, and the execution ended without its outcome
 )
 
 // progressStep is one step of the plan as far as the journal tells.
@@ -68,6 +69,9 @@ func (s *progressStep) record(e actions.Entry) {
 func (v view) progressLines() []markup {
 	var lines []markup
 	for i, s := range v.progress() {
+		if s.mark == markRunning && v.request.State.Ended() {
+			s.mark = markOpen
+		}
 		lines = append(lines, s.line(i+1, v.now))
 	}
 	return lines
@@ -82,6 +86,8 @@ func (s progressStep) line(n int, now time.Time) markup {
 		m = say("✗ %d. *%s*: %s", n, s.text, took(s.took))
 	case markRunning:
 		m = say("▶ %d. *%s*: for %s", n, s.text, apart(s.started, now))
+	case markOpen:
+		m = say("? %d. *%s*: begun at %s, its outcome is not known", n, s.text, when(s.started))
 	default:
 		m = say("· %d. %s", n, s.text)
 	}

@@ -90,7 +90,7 @@ func (v view) end(p *page) {
 	default:
 		m := say("*Nothing was done.* %s %s", standingWord(r), when(r.EndedAt))
 		if r.Why != "" {
-			m += say(": %s", r.Why)
+			m += say(": %s", sentence(r.Why))
 		}
 		p.must(m)
 	}
@@ -255,7 +255,7 @@ func (v view) approveButton(value string) button {
 		text = fmt.Sprintf("%s: from %s to %s", text, v.bare(v.plan.From), v.bare(v.plan.To))
 	}
 	return button{action: actionApprove, label: "Approve", style: slack.StyleDanger, value: value, confirm: &confirm{
-		title: "Approve this " + kind + "?", text: clip(text, 240) + ". Digest " + v.request.Digest().Short() + ".",
+		title: "Approve this " + strings.ToLower(kind) + "?", text: clip(text, 240) + ". Digest " + v.request.Digest().Short() + ".",
 		yes: "Approve", no: "Not yet",
 	}}
 }

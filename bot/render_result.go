@@ -44,11 +44,11 @@ func (v view) resultLine() markup {
 	case approvals.Succeeded:
 		return v.successLine()
 	case approvals.Aborted:
-		return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(orElse(o.Serving, v.plan.From)), v.request.Why)
+		return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(orElse(o.Serving, v.plan.From)), sentence(v.request.Why))
 	case approvals.Failed:
-		return say(":x: *Stopped half way.* %s %s", v.request.Why, v.servingLine())
+		return say(":x: *Stopped half way.* %s %s", sentence(v.request.Why), v.servingLine())
 	}
-	return say(":rotating_light: *What is true now must be looked at.* %s %s", v.request.Why, v.servingLine())
+	return say(":rotating_light: *What is true now must be looked at.* %s %s", sentence(v.request.Why), v.servingLine())
 }
 
 func (v view) successLine() markup {
@@ -101,7 +101,7 @@ func (v view) proof(p *page) {
 	if o.Clearance != "" {
 		m = say("*%s* was %s", o.OldPrimary, clearanceWord(o.Clearance))
 		if o.Proof != "" {
-			m += say(": %s", o.Proof)
+			m += say(": %s", sentence(o.Proof))
 		}
 	}
 	if o.AcceptedBy != "" {

@@ -48,7 +48,7 @@ func whyLine(v actions.Verdict) markup {
 	case v.Possible == actions.KindAuto:
 		return say("\n%s", v.Why)
 	}
-	return say("\nPossible now: %s. %s", string(v.Possible), v.Why)
+	return say("\nPossible now: %s (%s).", string(v.Possible), v.Why)
 }
 
 func guaranteeOff(e actions.Evidence) markup {

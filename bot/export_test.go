@@ -1,0 +1,120 @@
+package bot
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// Rendered is a message as it would be sent.
+type Rendered struct {
+	Text          string
+	Blocks, Short json.RawMessage
+}
+
+func rendered(m message) Rendered {
+	encode := func(v any) json.RawMessage {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			panic(err)
+		}
+		return raw
+	}
+	return Rendered{Text: string(m.text), Blocks: encode(m.blocks), Short: encode(m.short)}
+}
+
+func Genuine(secret string, now time.Time, h http.Header, body []byte) bool {
+	return signature{secret: NewSecret(secret), now: func() time.Time { return now }}.genuine(h, body)
+}
+
+func Sign(secret, stamp string, body []byte) string {
+	return signature{secret: NewSecret(secret)}.sign(stamp, body)
+}
+
+// Scene is what the messages about a request are made from.
+type Scene struct {
+	Request approvals.Request
+	Journal []actions.Entry
+	Pairs   []actions.Pair
+	People  People
+	Audit   uint64
+	Now     time.Time
+}
+
+func (s Scene) view() view {
+	v := newView(s.Request, s.Journal, s.Pairs, s.People, s.Now)
+	v.audit = s.Audit
+	return v
+}
+
+func RenderRequest(s Scene) Rendered { return rendered(requestMessage(s.view())) }
+func RenderResult(s Scene) Rendered  { return rendered(resultMessage(s.view())) }
+func RenderHeld(s Scene) Rendered    { return rendered(heldMessage(s.view())) }
+func RenderAsked(s Scene) Rendered   { return rendered(askedMessage(s.view())) }
+
+func RenderStatus(r ...actions.Report) Rendered { return rendered(statusMessage(r)) }
+func RenderVerify(r ...actions.Report) Rendered { return rendered(verifyMessage(r)) }
+func RenderPreview(p actions.Plan, pair actions.Pair) Rendered {
+	return rendered(previewMessage(p, pair))
+}
+func RenderNews(e approvals.Event) Rendered          { return rendered(newsMessage(e)) }
+func RenderComparison(c actions.Comparison) Rendered { return rendered(comparisonMessage(c)) }
+func RenderHelp(pairs []actions.Pair) Rendered       { return rendered(helpMessage("/pg", pairs)) }
+func RenderRefusal(r *approvals.Refusal, link string) Rendered {
+	return rendered(refusalMessage(r, link))
+}
+func RenderTestRow(pair, node string, row actions.TestRow) Rendered {
+	return rendered(testRowMessage(pair, node, row))
+}
+func RenderOpen(open []approvals.Request, links map[string]string, p People) Rendered {
+	return rendered(openMessage(open, links, p))
+}
+
+// Views gives every modal that a scene can lead to, and the home, as JSON.
+func Views(s Scene) map[string]json.RawMessage {
+	v := s.view()
+	sheet := sheet{Request: s.Request.ID, Digest: s.Request.Digest().Short(), Channel: "C1", Message: "1.2"}
+	views := map[string]any{
+		"deny": denyView(sheet, &v), "deny at first": denyView(sheet, nil), "statement": statementView(sheet, &v),
+		"statement at first": statementView(sheet, nil), "details": detailsView(v), "wait": waitView("Details"),
+		"home": homePage("/pg", s.Pairs, []approvals.Request{s.Request}, s.People).home(),
+	}
+	out := map[string]json.RawMessage{}
+	for name, view := range views {
+		raw, err := json.Marshal(view)
+		if err != nil {
+			panic(err)
+		}
+		out[name] = raw
+	}
+	return out
+}
+
+// FromStrings makes a page that holds the given strings in every place that a
+// page has.
+func FromStrings(words []string) Rendered {
+	p := &page{}
+	var lines []markup
+	for _, w := range words {
+		p.header("%s", w)
+		p.must(say("%s %s", w, code(w)))
+		p.section(pre(w, limitSection))
+		p.context(say("<@U1> %s", w))
+		lines = append(lines, esc(w), code(w))
+		p.actions(button{action: actionApprove, label: w, value: w, confirm: &confirm{title: w, text: w, yes: w, no: w}})
+	}
+	p.lines(esc("title"), lines)
+	return rendered(p.message())
+}
+
+func Cut(s string, limit int) string     { return string(cut(markup(s), limit)) }
+func Escape(s string) string             { return string(esc(s)) }
+func Pre(s string, limit int) string     { return string(pre(s, limit)) }
+func Length(s string) int                { return lengthOf(s) }
+func Clip(s string, limit int) string    { return clip(s, limit) }
+func DryRunLast(s string) (string, bool) { return dryRunLast(s) }
+
+const LimitText, LimitAllText = limitText, limitAllText

@@ -1,0 +1,315 @@
+package bot_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"twokey/actions"
+	"twokey/approvals"
+	"twokey/bot"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares a message, as a person would read it, with its file.
+func golden(t *testing.T, name string, m bot.Rendered) {
+	t.Helper()
+	got := readable(t, m)
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; run `go test ./bot -update` and read what it wrote", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s reads differently (-want +got):\n%s", name, diff)
+	}
+}
+
+type block struct {
+	Type     string    `json:"type"`
+	Text     text      `json:"text"`
+	Elements []element `json:"elements"`
+	Label    text      `json:"label"`
+}
+
+type text struct {
+	Type     string `json:"type"`
+	Text     string `json:"text"`
+	Verbatim bool   `json:"verbatim"`
+}
+
+// UnmarshalJSON also takes the text of a context element, which is a string.
+func (x *text) UnmarshalJSON(raw []byte) error {
+	if json.Unmarshal(raw, &x.Text) == nil {
+		return nil
+	}
+	type plain text
+	return json.Unmarshal(raw, (*plain)(x))
+}
+
+type element struct {
+	Type     string   `json:"type"`
+	Text     text     `json:"text"`
+	ActionID string   `json:"action_id"`
+	Value    string   `json:"value"`
+	Style    string   `json:"style"`
+	Confirm  *confirm `json:"confirm"`
+}
+
+type confirm struct{ Title, Text, Confirm, Deny text }
+
+func readable(t *testing.T, m bot.Rendered) string {
+	t.Helper()
+	var blocks []block
+	if err := json.Unmarshal(m.Blocks, &blocks); err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, bl := range blocks {
+		switch bl.Type {
+		case "header":
+			fmt.Fprintf(&b, "# %s\n", bl.Text.Text)
+		case "divider":
+			fmt.Fprintf(&b, "---\n")
+		case "context":
+			for _, e := range bl.Elements {
+				fmt.Fprintf(&b, "(%s)\n", e.Text.Text)
+			}
+		case "actions":
+			for _, e := range bl.Elements {
+				fmt.Fprintf(&b, "[%s] %s %s %s\n", e.Text.Text, e.ActionID, e.Style, e.Value)
+				if c := e.Confirm; c != nil {
+					fmt.Fprintf(&b, "    confirm: %s / %s / %s / %s\n", c.Title.Text, c.Text.Text, c.Confirm.Text, c.Deny.Text)
+				}
+			}
+		default:
+			fmt.Fprintf(&b, "%s\n", bl.Text.Text)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "=== text\n%s\n", m.Text)
+	return b.String()
+}
+
+// tale builds a request step by step with the state machine itself.
+type tale struct {
+	t       *testing.T
+	scene   bot.Scene
+	policy  approvals.Policy
+	elapsed time.Duration
+}
+
+func newTale(t *testing.T, plan actions.Plan) *tale {
+	t.Helper()
+	data, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _, err := approvals.Open(approvals.Asking{
+		ID: "01K0GOLDEN00000000000ORDER", Nonce: "nonce", Requester: "oncall", Reason: "kernel upgrade on dc1", Place: "slack:T1/C1", At: noon,
+		Subject: approvals.Subject{Kind: string(plan.Kind), Pair: plan.Pair, Text: plan.Text(), Data: data},
+	}, policy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tale{t: t, policy: policy(), scene: bot.Scene{Request: r, Pairs: []actions.Pair{ordersPair()}, People: people(), Now: noon}}
+}
+
+func (s *tale) tick() time.Time {
+	s.elapsed += 10 * time.Second
+	s.scene.Now = noon.Add(s.elapsed)
+	return s.scene.Now
+}
+
+func (s *tale) take(r approvals.Request, _ []approvals.Event, err error) *tale {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.scene.Request = r
+	return s
+}
+
+func (s *tale) ballot(who approvals.Person) approvals.Ballot {
+	r := s.scene.Request
+	return approvals.Ballot{Person: who, At: s.tick(), Via: "slack", Proof: "press", Digest: r.Digest().Short(), Place: r.Place}
+}
+
+func (s *tale) approve(who approvals.Person) *tale {
+	s.t.Helper()
+	return s.take(s.scene.Request.Approve(s.ballot(who), s.policy))
+}
+
+func (s *tale) claimed() *tale {
+	s.t.Helper()
+	s.approve("dba-1").approve("dba-2")
+	return s.take(s.scene.Request.Claim(s.tick(), "attempt-1"))
+}
+
+// step journals the plan's first n steps as done and the next one as begun.
+func (s *tale) steps(plan actions.Plan, n int) *tale {
+	at := s.scene.Now
+	for i, step := range plan.Steps[:min(n+1, len(plan.Steps))] {
+		s.scene.Journal = append(s.scene.Journal, actions.Entry{At: at, Op: step.Op, Node: step.Node, Phase: actions.Intent})
+		at = at.Add(time.Duration(i+1) * 7 * time.Millisecond)
+		if i < n {
+			s.scene.Journal = append(s.scene.Journal, actions.Entry{At: at, Op: step.Op, Node: step.Node, Phase: actions.Done})
+		}
+	}
+	s.scene.Now = at
+	return s
+}
+
+func (s *tale) finished(cause approvals.Cause, why string, out actions.Outcome) *tale {
+	s.t.Helper()
+	raw, err := json.Marshal(out)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.scene.Audit = 17
+	return s.take(s.scene.Request.Finish(s.tick(), cause, why, raw))
+}
+
+func TestTheRequestsMessageInEveryState(t *testing.T) {
+	t.Parallel()
+	planned, disaster := switchoverPlan(), failoverPlan()
+	cases := map[string]func(*testing.T) *tale{
+		"pending":          func(t *testing.T) *tale { return newTale(t, planned) },
+		"pending_disaster": func(t *testing.T) *tale { return newTale(t, disaster) },
+		"partial":          func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2") },
+		"approved":         func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2").approve("manager") },
+		"executing":        func(t *testing.T) *tale { return newTale(t, planned).claimed().steps(planned, 2) },
+		"held":             held,
+		"succeeded": func(t *testing.T) *tale {
+			return newTale(t, planned).claimed().steps(planned, 5).finished(approvals.Succeed, "", switchoverOutcome())
+		},
+		"aborted": func(t *testing.T) *tale {
+			s := newTale(t, planned).claimed().steps(planned, 1)
+			s.scene.Journal = append(s.scene.Journal,
+				actions.Entry{At: s.tick(), Op: actions.OpStop, Node: "dc1", Phase: actions.Failing, Text: "dc1 didn't stop within 30s"},
+				actions.Entry{At: s.tick(), Op: actions.OpUndo, Node: "dc1", Phase: actions.Intent},
+				actions.Entry{At: s.tick(), Op: actions.OpUndo, Node: "dc1", Phase: actions.Done, Text: "dc1 serves again"})
+			return s.finished(approvals.Abort, "dc1 didn't stop within 30s", actions.Outcome{Serving: "dc1", OldPrimary: "dc1"})
+		},
+		"failed": func(t *testing.T) *tale {
+			return newTale(t, planned).claimed().steps(planned, 4).finished(approvals.Fail, "the probe row was refused", actions.Outcome{Serving: "dc2", Todo: []string{"look at dc2's disk"}})
+		},
+		"unknown": func(t *testing.T) *tale {
+			return newTale(t, planned).claimed().steps(planned, 3).finished(approvals.Lose, "dc2 doesn't answer after promote was sent", actions.Outcome{Todo: []string{"look whether dc2 is in recovery"}})
+		},
+		"denied": func(t *testing.T) *tale {
+			s := newTale(t, planned)
+			b := s.ballot("dba-1")
+			b.Why = "not during the sale"
+			return s.take(s.scene.Request.Deny(b, s.policy))
+		},
+		"expired": func(t *testing.T) *tale {
+			s := newTale(t, planned).approve("dba-1")
+			return s.take(s.scene.Request.Expire(noon.Add(time.Hour)))
+		},
+		"cancelled": func(t *testing.T) *tale {
+			s := newTale(t, planned)
+			return s.take(s.scene.Request.Cancel(s.ballot("oncall")))
+		},
+		"stale": func(t *testing.T) *tale {
+			s := newTale(t, planned).approve("dba-1").approve("dba-2")
+			return s.take(s.scene.Request.Outdate(s.tick(), "dc2 timeline: was 3, is 4\ndc1 role: was primary, is no answer"))
+		},
+	}
+	for _, state := range approvals.States() {
+		if _, covered := cases[string(state)]; !covered {
+			t.Errorf("no golden for state %s", state)
+		}
+	}
+	for name, build := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := build(t)
+			golden(t, "request_"+name, bot.RenderRequest(s.scene))
+			if s.scene.Request.State.Ended() {
+				golden(t, "result_"+name, bot.RenderResult(s.scene))
+			}
+			if s.scene.Request.State == approvals.Held {
+				golden(t, "call_"+name, bot.RenderHeld(s.scene))
+			}
+		})
+	}
+}
+
+func held(t *testing.T) *tale {
+	s := newTale(t, failoverPlan()).claimed().steps(failoverPlan(), 1)
+	return s.take(s.scene.Request.Hold(s.tick(), "The fence of dc1 can't be proven.", "orders", s.scene.Now.Add(10*time.Minute)))
+}
+
+func TestAPlanThatDoesNotDecodeIsShownAsItsText(t *testing.T) {
+	t.Parallel()
+	s := newTale(t, switchoverPlan())
+	s.scene.Request.Subject.Data = json.RawMessage(`{"kind":`)
+	golden(t, "request_unreadable", bot.RenderRequest(s.scene))
+}
+
+func TestAPlanThatDoesNotReadAsTheApprovedTextIsNotShown(t *testing.T) {
+	t.Parallel()
+	s := newTale(t, switchoverPlan())
+	other := switchoverPlan()
+	other.To, other.Verdict = "dc9", "All is fine."
+	raw, err := json.Marshal(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.scene.Request.Subject.Data = raw
+	m := readable(t, bot.RenderRequest(s.scene))
+	if strings.Contains(m, "dc9") || !strings.Contains(m, "promote dc2") {
+		t.Errorf("people would approve one plan and read another:\n%s", m)
+	}
+}
+
+func TestTheOtherMessages(t *testing.T) {
+	t.Parallel()
+	off := healthyReport()
+	off.Verdict.Health, off.Verdict.Loss, off.Verdict.Headline = actions.HealthUnprotected, actions.LossUnproven, "Zero acknowledged loss: not proven: commits don't wait."
+	off.Evidence.Memory.Unprotected = noon.Add(-3 * time.Hour)
+	gone := healthyReport()
+	gone.Evidence.Nodes[0] = actions.Observation{Node: "dc1", At: noon.Add(-4 * time.Second), Failure: &actions.Failure{Reach: actions.Unreachable, Text: "connection refused"}}
+	gone.Verdict.Health, gone.Verdict.Possible = actions.HealthPrimaryGone, actions.KindFailover
+	bad := healthyReport()
+	bad.Verdict.Checks = append(bad.Verdict.Checks, actions.Check{Title: "both on one timeline", Status: actions.Bad, Detail: "primary 4, standby 3", Fix: "Rejoin the standby."})
+	news := func(kind, data string) bot.Rendered {
+		return bot.RenderNews(approvals.Event{Seq: 9, At: noon, Subject: "pair/orders", Kind: kind, Data: json.RawMessage(data)})
+	}
+	open := newTale(t, switchoverPlan()).scene.Request
+	link := map[string]string{open.ID: "https://sim.slack.com/archives/C1/p1"}
+	messages := map[string]bot.Rendered{
+		"status": bot.RenderStatus(healthyReport()), "status_off": bot.RenderStatus(off), "status_gone": bot.RenderStatus(gone),
+		"verify": bot.RenderVerify(bad), "preview": bot.RenderPreview(failoverPlan(), ordersPair()), "help": bot.RenderHelp(twoPairs()),
+		"open": bot.RenderOpen([]approvals.Request{open}, link, people()), "open_none": bot.RenderOpen(nil, nil, people()),
+		"refusal":   bot.RenderRefusal(&approvals.Refusal{Code: approvals.CodeOpen, Message: "There is one already.", Request: open.ID}, link[open.ID]),
+		"test_row":  bot.RenderTestRow("orders", "dc1", actions.TestRow{ID: 7, Took: 3400 * time.Microsecond}),
+		"alert":     news("alert", `{"pair":"orders","health":"writes block","was":"synchronous","severity":3,"text":"dc2 is away, and dc1 waits for it.","since":"2026-03-14T11:58:00Z"}`),
+		"recovered": news("recovered", `{"pair":"orders","health":"synchronous","was":"writes block","severity":0,"text":"","since":"2026-03-14T11:58:00Z"}`),
+		"report":    news("report", `{"rows":[{"pair":"orders","health":"synchronous","since":"2026-03-01T08:00:00Z","primary":"dc1","standby":"dc2","replay":0},{"pair":"billing","health":"unseen","replay":null,"text":"Neither node answers"},{"pair":"stock","health":"","text":"could not be looked at"}]}`),
+		"policy":    news("policy", `{"old":"dba-1, dba-2, manager","new":"dba-1, dba-2, lead"}`),
+		"garbage":   news("alert", `[]`),
+		"comparison": bot.RenderComparison(actions.Comparison{Pair: "orders", Primary: "dc1", Standby: "dc2", CheckedAt: noon, Tables: []actions.TableCompare{
+			{Table: "orders", PrimaryRows: 1200, StandbyRows: 1200, SumsEqual: true}, {Table: "audit", PrimaryRows: 10, StandbyRows: -1}}}),
+	}
+	for name, m := range messages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			golden(t, name, m)
+		})
+	}
+}
