@@ -84,7 +84,7 @@ func (n *Node) fill() {
 		n.Source = addr.Unmap().String()
 	}
 	if local := n.Driver.Local; local != nil {
-		local.IncludeFile = either(local.IncludeFile, defaultInclude(local.DataDir))
+		local.Include = either(local.Include, defaultInclude(local.DataDir))
 		local.Replication.fill()
 	}
 }

@@ -148,7 +148,7 @@ func (s *source) judgeLogin(key string, n Node) {
 // that the server's programs can't do: unlike the bot they don't know the
 // system's certificates.
 func (s *source) judgeLocal(key string, l Local) {
-	for name, path := range map[string]string{"include_file": l.IncludeFile, "replication.passfile": l.Replication.Passfile} {
+	for name, path := range map[string]string{"upstream_file": l.Include, "replication.passfile": l.Replication.Passfile} {
 		if within(path, l.DataDir) {
 			s.reportKey(key+"."+name, "lies in the data folder, where a rewind or a copy replaces it", "put it beside the data folder")
 		}

@@ -45,7 +45,7 @@ type Local struct {
 	Programs    string      `yaml:"programs,omitempty" validate:"omitempty,abspath" jsonschema_description:"Folder with the server's programs (postgres, pg_ctl, pg_rewind …); looked for when left out."`
 	DataDir     string      `yaml:"data_dir" validate:"required,abspath" jsonschema:"required" jsonschema_description:"The server's data folder."`
 	ConfigFile  string      `yaml:"config_file,omitempty" validate:"omitempty,abspath" jsonschema_description:"The server's main configuration file, when it isn't postgresql.conf in the data folder. Outside of it, a rewind or copy can't replace it."`
-	IncludeFile string      `yaml:"include_file,omitempty" validate:"omitempty,abspath" jsonschema_description:"File outside the data folder, included by the server's configuration, that the bot writes primary_conninfo to; the data folder's path with .upstream.conf when left out."`
+	Include     string      `yaml:"upstream_file,omitempty" validate:"omitempty,abspath" jsonschema_description:"The file outside of the data folder that the server's configuration includes and that the bot writes primary_conninfo to; data_dir with .upstream.conf when left out."`
 	LogFile     string      `yaml:"log_file" validate:"required,abspath" jsonschema:"required" jsonschema_description:"Where the server's own output goes when the bot starts it."`
 	OSUser      string      `yaml:"os_user,omitempty" validate:"omitempty,word" jsonschema_description:"Account that the server runs as; needed when the bot runs as root."`
 	Replication Replication `yaml:"replication" jsonschema_description:"How this node logs in at its partner to stream, rewind and copy."`

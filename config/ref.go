@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 
 	"github.com/goccy/go-yaml/ast"
@@ -41,24 +41,24 @@ const refHint = "write {env: NAME} with the name of an environment variable, or 
 func (r *Ref) UnmarshalYAML(node ast.Node) error {
 	entries, ok := mapping(node)
 	if !ok {
-		return hinted{fmt.Errorf("must say where the secret stands, not what it is"), refHint}
+		return hinted{errors.New("must say where the secret stands, not what it is"), refHint}
 	}
 	if len(entries) != 1 {
-		return hinted{fmt.Errorf("must name one place, env or file"), refHint}
+		return hinted{errors.New("must name one place, env or file"), refHint}
 	}
 	text, plain := scalar(entries[0].Value)
 	key := keyText(entries[0])
 	switch {
 	case key != "env" && key != "file":
-		return hinted{fmt.Errorf("must have the key env or file, nothing else"), refHint}
+		return hinted{errors.New("must have the key env or file, nothing else"), refHint}
 	case key == "env" && plain && envName.MatchString(text):
 		*r = Ref{Env: text}
 	case key == "env":
-		return hinted{fmt.Errorf("env must be the name of an environment variable: capital letters, digits and _"), refHint}
+		return hinted{errors.New("env must be the name of an environment variable: capital letters, digits and _"), refHint}
 	case plain && absolute(text):
 		*r = Ref{File: text}
 	default:
-		return hinted{fmt.Errorf("file must be the whole path of a file, from / on"), refHint}
+		return hinted{errors.New("file must be the whole path of a file, from / on"), refHint}
 	}
 	return nil
 }

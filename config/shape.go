@@ -49,7 +49,7 @@ func (s *source) shape(key string, at position, node ast.Node, t reflect.Type) {
 
 // custom lets a type with its own notation read the node.
 func (s *source) custom(key string, node ast.Node, t reflect.Type) bool {
-	reader, ok := reflect.New(t).Interface().(yaml.NodeUnmarshaler)
+	reader, ok := reflect.TypeAssert[yaml.NodeUnmarshaler](reflect.New(t))
 	if !ok {
 		return false
 	}
