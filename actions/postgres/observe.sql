@@ -13,6 +13,14 @@ WITH here AS MATERIALIZED (
   SELECT p.proname, has_schema_privilege(s.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE') AS may
   FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace
   WHERE s.nspname = 'twokey' AND p.proname = ANY ($2)
+), replication AS MATERIALIZED ( -- read before the primary's own flush position, which no standby's may exceed
+  SELECT coalesce(json_agg(json_build_object(
+    'application_name', coalesce(application_name, ''), 'user', coalesce(usename, ''), 'client_addr', coalesce(host(client_addr), ''),
+    'state', coalesce(state, ''), 'sync_state', coalesce(sync_state, ''),
+    'sent_lsn', sent_lsn, 'write_lsn', write_lsn, 'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn,
+    'write_lag', (extract(epoch FROM write_lag) * 1e9)::bigint, 'flush_lag', (extract(epoch FROM flush_lag) * 1e9)::bigint,
+    'replay_lag', (extract(epoch FROM replay_lag) * 1e9)::bigint, 'reply_at', reply_time) ORDER BY application_name, pid), '[]') AS standbys
+  FROM pg_stat_replication
 ), missing AS (
   SELECT 'membership in ' || r AS what FROM unnest(ARRAY['pg_monitor', 'pg_checkpoint']) r
     WHERE NOT pg_has_role(r, 'USAGE')
@@ -65,14 +73,7 @@ SELECT json_build_object(
         LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
       WHERE c LIKE 'synchronous_commit=%'
         AND lower(split_part(c, '=', 2)) NOT IN ('on', 'remote_apply', 'true', 'yes', '1')) o),
-  'standbys', (
-    SELECT coalesce(json_agg(json_build_object(
-      'application_name', coalesce(application_name, ''), 'user', coalesce(usename, ''), 'client_addr', coalesce(host(client_addr), ''),
-      'state', coalesce(state, ''), 'sync_state', coalesce(sync_state, ''),
-      'sent_lsn', sent_lsn, 'write_lsn', write_lsn, 'flush_lsn', flush_lsn, 'replay_lsn', replay_lsn,
-      'write_lag', (extract(epoch FROM write_lag) * 1e9)::bigint, 'flush_lag', (extract(epoch FROM flush_lag) * 1e9)::bigint,
-      'replay_lag', (extract(epoch FROM replay_lag) * 1e9)::bigint, 'reply_at', reply_time) ORDER BY application_name, pid), '[]')
-    FROM pg_stat_replication),
+  'standbys', replication.standbys,
   'receiver', (
     SELECT json_build_object('status', coalesce(status, ''), 'received_tli', coalesce(received_tli, 0), 'flushed_lsn', flushed_lsn,
       'slot', coalesce(slot_name, ''), 'sender_host', coalesce(sender_host, ''), 'sender_port', coalesce(sender_port, 0),
@@ -98,4 +99,4 @@ SELECT json_build_object(
   'checksums', current_setting('data_checksums') = 'on',
   'missing_rights', (SELECT coalesce(json_agg(what), '[]') FROM missing)
 )::text
-FROM here, control
+FROM here, control, replication

@@ -297,9 +297,10 @@ func (d *demo) nodeText(n actions.Node, s *sandbox.Node, password string) string
             programs: %q
             data_dir: %q
             config_file: %q
+            upstream_file: %q
             log_file: %q
             replication: {passfile: %q, sslmode: disable}
-`, n.Name, n.Host, n.Port, n.Slot, n.Source, password, s.Server.Programs.Folder, s.Server.DataDir, s.Server.ConfigFile, s.Server.LogFile, s.Upstream.Passfile)
+`, n.Name, n.Host, n.Port, n.Slot, n.Source, password, s.Server.Programs.Folder, s.Server.DataDir, s.Server.ConfigFile, filepath.Join(s.Dir, "replication.conf"), s.Server.LogFile, s.Upstream.Passfile)
 	if s.Server.User != nil {
 		text += fmt.Sprintf("            os_user: %s\n", s.Server.User.Name)
 	}

@@ -56,12 +56,9 @@ func (d *demo) script(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	line, err := json.Marshal(res)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(d.out, string(line))
-	return res.check(request)
+	line := json.NewEncoder(d.out)
+	line.SetEscapeHTML(false) // the connection string has an &
+	return errors.Join(line.Encode(res), res.check(request))
 }
 
 // story is what people do, in order.
@@ -96,7 +93,7 @@ func (d *demo) approveByTwo(ctx context.Context) (approvals.Request, error) {
 	if err != nil {
 		return approvals.Request{}, err
 	}
-	for _, s := range []struct{ who, expect string }{{oncall, "You asked for this"}, {guest, "not one of the approvers"}} {
+	for _, s := range []struct{ who, expect string }{{oncall, "You asked for this"}, {guest, "can't vote"}} {
 		if err := d.refused(ctx, s.who, ts, s.expect); err != nil {
 			return approvals.Request{}, err
 		}
@@ -111,20 +108,35 @@ func (d *demo) approveByTwo(ctx context.Context) (approvals.Request, error) {
 
 // command types /pg and waits for an answer that holds the expected words.
 func (d *demo) command(ctx context.Context, who, text, expect string) error {
-	before := len(d.slack.Ephemerals(who))
-	if _, err := d.slack.Command(ctx, who, opsChannel, "/pg", text); err != nil {
-		return fmt.Errorf("/pg %s: %w", text, err)
-	}
-	return d.answer(ctx, who, before, "/pg "+text, expect)
+	return d.answered(ctx, who, "/pg "+text, expect, func() error {
+		_, err := d.slack.Command(ctx, who, opsChannel, "/pg", text)
+		return err
+	})
 }
 
-// answer waits until the newest message that only who sees holds the words.
-func (d *demo) answer(ctx context.Context, who string, before int, what, expect string) error {
+func (d *demo) refused(ctx context.Context, who, ts, expect string) error {
+	return d.answered(ctx, who, who+"'s press", expect, func() error {
+		_, err := d.slack.Press(ctx, who, opsChannel, ts, "approve")
+		return err
+	})
+}
+
+// answered does something as a person and waits until something new that this
+// person sees, alone or with the channel, holds the words.
+func (d *demo) answered(ctx context.Context, who, what, expect string, do func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, fmt.Errorf("%s was not answered with %q", what, expect))
 	defer cancel()
+	before := visible(d.slack.Snapshot(), who)
+	if err := do(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	err := d.slack.Wait(ctx, func(s *slacksim.Snapshot) bool {
-		got := s.Ephemerals(who)
-		return len(got) > before && strings.Contains(got[len(got)-1].Text, expect)
+		for key, text := range visible(s, who) {
+			if _, old := before[key]; !old && strings.Contains(text, expect) {
+				return true
+			}
+		}
+		return false
 	})
 	if err != nil {
 		return errors.Join(err, context.Cause(ctx))
@@ -132,12 +144,16 @@ func (d *demo) answer(ctx context.Context, who string, before int, what, expect 
 	return nil
 }
 
-func (d *demo) refused(ctx context.Context, who, ts, expect string) error {
-	before := len(d.slack.Ephemerals(who))
-	if _, err := d.slack.Press(ctx, who, opsChannel, ts, "approve"); err != nil {
-		return err
+// visible is every message that a person can see, by where and when it stands.
+func visible(s *slacksim.Snapshot, who string) map[string]string {
+	texts := map[string]string{}
+	for _, m := range s.Messages(opsChannel) {
+		texts["channel "+m.TS] = m.Text
 	}
-	return d.answer(ctx, who, before, who+"'s press", expect)
+	for _, m := range s.Ephemerals(who) {
+		texts["private "+m.TS] = m.Text
+	}
+	return texts
 }
 
 // posted waits for a message of the channel that holds the words.
@@ -171,7 +187,7 @@ func (d *demo) requestMessage(ctx context.Context) (ts string, err error) {
 
 // ended waits until the request has run, and until the channel shows it.
 func (d *demo) ended(ctx context.Context) (approvals.Request, error) {
-	if err := d.posted(ctx, "the result", "dc2 is the primary"); err != nil {
+	if err := d.posted(ctx, "the result", "switchover of orders: done"); err != nil {
 		return approvals.Request{}, err
 	}
 	all, err := d.service.store.Requests(ctx, store.Filter{}, 1)
