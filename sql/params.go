@@ -18,22 +18,6 @@ type Params struct {
 	ApplicationPassword Secret   // of ApplicationRole
 }
 
-// Secret is a password. It prints as a placeholder; Reveal gives the text.
-type Secret struct{ text string }
-
-// NewSecret wraps a password.
-func NewSecret(text string) Secret { return Secret{text} }
-
-// Reveal gives the password itself.
-func (s Secret) Reveal() string { return s.text }
-
-// String is a placeholder, also for GoString, so that no format verb shows more.
-func (s Secret) String() string   { return "[secret]" }
-func (s Secret) GoString() string { return "[secret]" }
-
-// MarshalText is the placeholder as well.
-func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
-
 // Prefix is the SET statements that hand the parameters to Setup and
 // Application, passwords as fresh verifiers. Every value is quoted. It fails on
 // a password that can't be made a verifier and on a name with a comma or a NUL.

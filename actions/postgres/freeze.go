@@ -125,7 +125,9 @@ func (l *lock) clearReplay(ctx context.Context, r receiverState) error {
 	return nil
 }
 
-func notFrozen(err error) error { return &actions.Uncertain{Err: fmt.Errorf("%w: %w", actions.ErrNotFrozen, err)} }
+func notFrozen(err error) error {
+	return &actions.Uncertain{Err: fmt.Errorf("%w: %w", actions.ErrNotFrozen, err)}
+}
 
 // Frozen reads whether the receiver is stopped and stays so.
 func (l *lock) Frozen(ctx context.Context) (bool, error) {
