@@ -69,16 +69,17 @@ func runDemo(ctx context.Context, cmd *cobra.Command, f demoFlags) (err error) {
 
 // demo is a running demonstration.
 type demo struct {
-	flags   demoFlags
-	say     io.Writer // for people, beside the output
-	out     io.Writer
-	log     *slog.Logger
-	pair    *sandbox.Pair
-	slack   *slacksim.Workspace
-	page    string
-	service *service
-	load    *load.Load
-	closers []func() error
+	flags    demoFlags
+	noDriver string    // node without a driver, for tests
+	say      io.Writer // for people, beside the output
+	out      io.Writer
+	log      *slog.Logger
+	pair     *sandbox.Pair
+	slack    *slacksim.Workspace
+	page     string
+	service  *service
+	load     *load.Load
+	closers  []func() error
 }
 
 func (d *demo) onClose(f func() error) { d.closers = append(d.closers, f) }
@@ -292,7 +293,15 @@ func (d *demo) nodeText(n actions.Node, s *sandbox.Node, password string) string
         source: %s
         sslmode: disable
         password: {file: %q}
-        driver:
+`, n.Name, n.Host, n.Port, n.Slot, n.Source, password)
+	if n.Name == d.noDriver {
+		return text
+	}
+	return text + driverText(s)
+}
+
+func driverText(s *sandbox.Node) string {
+	text := fmt.Sprintf(`        driver:
           local:
             programs: %q
             data_dir: %q
@@ -300,7 +309,7 @@ func (d *demo) nodeText(n actions.Node, s *sandbox.Node, password string) string
             upstream_file: %q
             log_file: %q
             replication: {passfile: %q, sslmode: disable}
-`, n.Name, n.Host, n.Port, n.Slot, n.Source, password, s.Server.Programs.Folder, s.Server.DataDir, s.Server.ConfigFile, filepath.Join(s.Dir, "replication.conf"), s.Server.LogFile, s.Upstream.Passfile)
+`, s.Server.Programs.Folder, s.Server.DataDir, s.Server.ConfigFile, filepath.Join(s.Dir, "replication.conf"), s.Server.LogFile, s.Upstream.Passfile)
 	if s.Server.User != nil {
 		text += fmt.Sprintf("            os_user: %s\n", s.Server.User.Name)
 	}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"twokey/actions"
+	"twokey/actions/local/janitor"
+	"twokey/approvals"
+	"twokey/bot/slacksim"
+	"twokey/store"
+)
+
+// asProgram makes the test binary be the program itself, so that tests can run
+// it as a process and kill it.
+const asProgram = "TWOKEY_TEST_RUN_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	janitor.MaybeRun()
+	if os.Getenv(asProgram) != "" {
+		os.Exit(mainWith(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	}
+	os.Exit(m.Run())
+}
+
+// world is a real pair, a simulated Slack and a running bot, as the demo makes
+// them, with handles for tests.
+type world struct {
+	*demo
+	t *testing.T
+}
+
+// patience is the deadline of everything that a test waits for.
+const patience = 2 * time.Minute
+
+// newWorld opens a world and runs its bot until the test ends.
+func newWorld(t *testing.T, edit func(*demo)) *world {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if edit != nil {
+		edit(d)
+	}
+	t.Cleanup(func() {
+		if err := d.close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	if err := d.open(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{d, t}
+	w.run()
+	return w
+}
+
+// run starts the bot; it is stopped when the test ends.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- w.service.run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			w.t.Errorf("the bot ended with: %v", err)
+		}
+	})
+}
+
+// ctx is bounded, so that a test that waits in vain says so.
+func (w *world) ctx() context.Context {
+	ctx, cancel := context.WithTimeoutCause(w.t.Context(), patience, errors.New("the test waited in vain"))
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Logf("the channel:\n%s", w.slack.Transcript())
+		w.t.Fatal(err)
+	}
+}
+
+// say types a command and waits for an answer with the words.
+func (w *world) command(who, text, expect string) {
+	w.t.Helper()
+	w.must(w.demo.command(w.ctx(), who, text, expect))
+}
+
+// ask requests a failover and returns its message.
+func (w *world) ask(text string) (ts string) {
+	w.t.Helper()
+	_, err := w.slack.Command(w.ctx(), oncall, opsChannel, "/pg", text)
+	w.must(err)
+	ts, err = w.requestMessage(w.ctx())
+	w.must(err)
+	return ts
+}
+
+func (w *world) press(who, ts, button string) {
+	w.t.Helper()
+	_, err := w.slack.Press(w.ctx(), who, opsChannel, ts, button)
+	w.must(err)
+}
+
+// request waits until the newest request is as wanted.
+func (w *world) request(fit func(approvals.Request) bool) approvals.Request {
+	w.t.Helper()
+	wake, cancel := w.service.store.Subscribe()
+	defer cancel()
+	ctx := w.ctx()
+	for {
+		all, err := w.service.store.Requests(ctx, store.Filter{}, 1)
+		w.must(err)
+		if len(all) == 1 && fit(all[0]) {
+			return all[0]
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			w.must(fmt.Errorf("%w; the request is %+v", context.Cause(ctx), all))
+		}
+	}
+}
+
+// in says whether a request is in one of the states.
+func in(states ...approvals.State) func(approvals.Request) bool {
+	return func(r approvals.Request) bool {
+		for _, s := range states {
+			if r.State == s {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// ended waits for the end of the newest request.
+func (w *world) ended() (approvals.Request, actions.Outcome) {
+	w.t.Helper()
+	r := w.request(func(r approvals.Request) bool { return r.State.Ended() })
+	out, err := outcomeOf(r)
+	w.must(err)
+	return r, out
+}
+
+// healthy waits until the pair is well, in its own words.
+func (w *world) health(want actions.Health) actions.Report {
+	w.t.Helper()
+	ctx := w.ctx()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		rep, err := w.service.desk.Verify(ctx, w.pair.Name)
+		w.must(err)
+		if rep.Verdict.Health == want {
+			return rep
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			w.must(fmt.Errorf("%w: health is %q, wanted %q: %s", context.Cause(ctx), rep.Verdict.Health, want, rep.Verdict.Headline))
+		}
+	}
+}
+
+// noLoss stops the load and checks that every acknowledged row is there.
+func (w *world) noLoss() {
+	w.t.Helper()
+	w.must(w.load.Until(w.ctx(), 50))
+	tally := w.load.Stop()
+	conn, err := pgx.Connect(w.ctx(), w.pair.AppURL())
+	w.must(err)
+	defer func() { _ = conn.Close(context.WithoutCancel(w.ctx())) }()
+	lost, err := w.load.Lost(w.ctx(), conn)
+	w.must(err)
+	if len(lost) > 0 || tally.Acknowledged == 0 {
+		w.t.Errorf("%d of %d acknowledged rows are lost: %v", len(lost), tally.Acknowledged, lost)
+	}
+}
+
+// shown waits for a message of the channel with all the words.
+func (w *world) shown(words ...string) {
+	w.t.Helper()
+	err := w.slack.Wait(w.ctx(), func(s *slacksim.Snapshot) bool {
+		for _, m := range s.Messages(opsChannel) {
+			if containsAll(s.Plain(m, time.Now()), words) {
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		w.must(fmt.Errorf("the channel never showed %q: %w", words, err))
+	}
+}
+
+func containsAll(text string, words []string) bool {
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// runMain runs the program in this process and returns what it printed.
+func runMain(t *testing.T, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = mainWith(args, streams{strings.NewReader(""), &stdout, &stderr})
+	return code, stdout.String(), stderr.String()
+}
