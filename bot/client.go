@@ -1,9 +1,12 @@
 package bot
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -88,10 +91,36 @@ func (c *client) respond(ctx context.Context, address string, m message, public 
 		kind = slack.ResponseTypeInChannel
 	}
 	off := false
-	err := slack.PostWebhookCustomHTTPContext(ctx, address, c.http, &slack.WebhookMessage{
+	body, err := json.Marshal(slack.WebhookMessage{
 		Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks}, ResponseType: kind, UnfurlLinks: &off, UnfurlMedia: &off,
 	})
-	return failed("response_url", withoutURL(err))
+	if err != nil {
+		return failed("response_url", err)
+	}
+	return failed("response_url", withoutURL(c.postTo(ctx, address, body)))
+}
+
+// postTo posts JSON. Slack answers "ok", or an error as JSON under any status.
+func (c *client) postTo(ctx context.Context, address string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var answer slack.SlackResponse
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if json.Unmarshal(raw, &answer) == nil && answer.Err() != nil {
+		return answer.Err()
+	}
+	if resp.StatusCode != http.StatusOK {
+		return slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
+	}
+	return err
 }
 
 // answers says whether a response URL leads to Slack: a signed payload names

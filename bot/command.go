@@ -143,9 +143,11 @@ func (b *Bot) look(ctx context.Context, who asker, pairs []string, ask func(cont
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(lookers)
 	for i, pair := range pairs {
-		group.Go(func() (err error) {
-			reports[i], err = ask(gctx, pair)
-			return err
+		group.Go(func() error {
+			return b.safely(gctx, func(ctx context.Context) (err error) {
+				reports[i], err = ask(ctx, pair)
+				return err
+			})
 		})
 	}
 	if err := group.Wait(); err != nil {

@@ -39,16 +39,27 @@ func say(format string, args ...any) markup {
 }
 
 // esc makes one line of text harmless: control characters and those that turn
-// the reading direction are dropped, &, < and > are escaped.
+// the reading direction are dropped, &, < and > are escaped, and code blocks
+// can't be opened.
 func esc(s string) markup { return escUpTo(s, maxPart) }
 
 func escUpTo(s string, limit int) markup {
-	return entities(clip(oneLine(s), limit))
+	return entities(clip(unfenced(oneLine(head(s, limit))), limit))
+}
+
+func unfenced(s string) string { return strings.ReplaceAll(s, "```", "'''") }
+
+// head bounds the work on a text of which at most limit characters are shown.
+func head(s string, limit int) string {
+	if most := 16 * limit; len(s) > most {
+		return s[:most] + ellipsis // half a character at the end is replaced like any invalid one
+	}
+	return s
 }
 
 // code is a short string in monospace.
 func code(s string) markup {
-	s = strings.ReplaceAll(clip(oneLine(s), maxPart), "`", "'")
+	s = strings.ReplaceAll(clip(oneLine(head(s, maxPart)), maxPart), "`", "'")
 	if s == "" {
 		s = "–"
 	}
@@ -58,7 +69,7 @@ func code(s string) markup {
 // pre is a block in monospace that keeps its lines. It is at most limit long,
 // fences and escapes included.
 func pre(s string, limit int) markup {
-	s = strings.ReplaceAll(strings.TrimRight(harmless(s, true), "\n"), "```", "'''")
+	s = unfenced(strings.TrimRight(harmless(head(s, limit), true), "\n"))
 	if s == "" {
 		s = "–"
 	}
