@@ -40,6 +40,9 @@ type Control struct {
 	Rewindable bool
 }
 
+// replayed is the newest timeline of which the server has replayed a record for certain.
+func (c Control) replayed() uint32 { return max(c.Timeline, c.MinRecoveryTimeline) }
+
 // Control reads the control file with pg_controldata, running or not.
 func (s Server) Control(ctx context.Context) (Control, error) {
 	out, err := s.command(ctx, "pg_controldata", s.DataDir).Output()

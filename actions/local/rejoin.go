@@ -66,8 +66,8 @@ func (m *Machine) rejoin(ctx context.Context, order actions.RejoinOrder, progres
 	return report, nil
 }
 
-// followsAlready tells whether the server runs as a standby that has replayed a checkpoint of the partner's
-// timeline and streams under its name. Streaming alone would prove nothing: a diverged server does that, too. A
+// followsAlready tells whether the server runs as a standby that has replayed something of the partner's
+// timeline, by its control file, and streams under its name. Streaming alone would prove nothing: a diverged server does that, too. A
 // partner that can't be asked is no error here: the next step names it.
 func (m *Machine) followsAlready(ctx context.Context, order actions.RejoinOrder) (bool, error) {
 	_, running, err := m.Server.Running(ctx)
@@ -86,7 +86,7 @@ func (m *Machine) followsAlready(ctx context.Context, order actions.RejoinOrder)
 		return false, err
 	}
 	have, err := os.ReadFile(m.include())
-	if err != nil || string(have) != m.Upstream.Config(order.Name) || control.Timeline != order.Timeline {
+	if err != nil || string(have) != m.Upstream.Config(order.Name) || control.replayed() != order.Timeline {
 		return false, nil
 	}
 	c, err := m.Upstream.connect(ctx, false)

@@ -35,7 +35,7 @@ func (b *bundle) diverge(rows int) {
 	b.exec(b.a, "INSERT INTO w VALUES (1, 'on both')")
 	b.freeze(b.b)
 	b.exec(b.a, "SET synchronous_commit = local",
-		fmt.Sprintf("INSERT INTO w SELECT g, 'never acknowledged' FROM generate_series(1001, %d) g", 1000+rows))
+		fmt.Sprintf("INSERT INTO w SELECT g, 'never acknowledged' || repeat('x', 1900) FROM generate_series(1001, %d) g", 1000+rows))
 	b.must(b.a.Machine().Off(b.ctx))
 	b.promoteAlone()
 }
@@ -55,7 +55,7 @@ func (b *bundle) checkRejoined() {
 	b.until("A is the synchronous standby", func() bool { return b.synchronous(b.b, b.a) })
 	b.exec(b.b, "INSERT INTO w VALUES (3, 'synchronous again')")
 	b.sameRows(b.b, b.a)
-	if n := ask[int](b, b.a, "SELECT count(*) FROM w WHERE filler = 'never acknowledged'"); n != 0 {
+	if n := ask[int](b, b.a, "SELECT count(*) FROM w WHERE filler LIKE 'never acknowledged%'"); n != 0 {
 		b.t.Errorf("%d rows are on A that never were on B", n)
 	}
 	if names := ask[string](b, b.a, "SHOW synchronous_standby_names"); names != b.b.Name {
@@ -83,7 +83,7 @@ func TestKilledPrimaryRejoinsAsItWas(t *testing.T) {
 
 func TestDivergedPrimaryIsRewound(t *testing.T) {
 	t.Parallel()
-	for name, rows := range map[string]int{"in the fork's WAL file": 3, "over several WAL files": 150_000} {
+	for name, rows := range map[string]int{"in the fork's WAL file": 3, "over several WAL files": 12_000} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t)
@@ -131,9 +131,9 @@ func TestDivergedPrimaryThatSomebodyStartedAsStandby(t *testing.T) {
 	b.must(b.a.Server.User.Own(signal))
 	_, err := b.a.Server.Start(b.ctx)
 	b.must(err)
-	b.until("A has received a WAL file of B's timeline", func() bool {
-		found, _ := filepath.Glob(filepath.Join(b.a.Server.DataDir, "pg_wal", "00000002????????????????"))
-		return len(found) > 0
+	b.until("A streams what it can of the partner's history", func() bool {
+		_, err := os.Stat(filepath.Join(b.a.Server.DataDir, "pg_wal", "00000002.history"))
+		return err == nil
 	})
 
 	report, _, err := b.rejoin()
@@ -158,7 +158,7 @@ func TestPartnerIsCopiedWhereRewindingFails(t *testing.T) {
 		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedFromCopy)
 	}
 	b.checkRejoined()
-	left, _ := filepath.Glob(b.a.Server.DataDir + ".[!d]*")
+	left, _ := filepath.Glob(b.a.Server.DataDir + ".[^d]*")
 	if len(left) > 0 {
 		t.Errorf("left beside the data folder: %v", left)
 	}

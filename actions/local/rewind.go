@@ -117,9 +117,11 @@ func (l *divergedList) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(l.out, format, args...) // the writer keeps its first error for Flush
 }
 
-func (l *divergedList) add(line string, r record) error {
-	if r.commit {
-		l.commits = append(l.commits, r.xid)
+func (l *divergedList) add(line string) error {
+	if strings.Contains(line, "desc: COMMIT") { // most records are none and needn't be taken apart
+		if r, ok := parseRecord(line); ok && r.commit {
+			l.commits = append(l.commits, r.xid)
+		}
 	}
 	if l.bytes < mostListed {
 		l.bytes += len(line)

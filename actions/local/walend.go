@@ -83,22 +83,23 @@ var errEndUnclear = errors.New("it can't be shown where the write-ahead log ends
 // the log's end alike, so the end only counts when nothing behind it looks like a continuation: else
 // errEndUnclear.
 func (s Server) lastRecord(ctx context.Context, c Control, timeline uint32, from actions.LSN) (record, error) {
-	var last record
-	err := s.walk(ctx, timeline, from, func(_ string, r record) error {
-		last = r
+	var line string
+	err := s.walk(ctx, timeline, from, func(l string) error {
+		line = l // there may be millions: only the last is taken apart
 		return nil
 	})
 	if err != nil {
 		return record{}, err
 	}
-	if last.start == 0 {
+	last, ok := parseRecord(line)
+	if !ok {
 		return record{}, fmt.Errorf("%w: nothing could be read from %s on timeline %d", errEndUnclear, from, timeline)
 	}
 	return last, s.nothingBehind(last.end(c.SegmentBytes), timeline, c.SegmentBytes)
 }
 
-// walk calls visit with each record from a position on.
-func (s Server) walk(ctx context.Context, timeline uint32, from actions.LSN, visit func(line string, r record) error) error {
+// walk calls visit with pg_waldump's line for each record from a position on.
+func (s Server) walk(ctx context.Context, timeline uint32, from actions.LSN, visit func(line string) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := s.command(ctx, "pg_waldump", "--path="+s.file("pg_wal"),
@@ -118,7 +119,7 @@ func (s Server) walk(ctx context.Context, timeline uint32, from actions.LSN, vis
 	return errors.Join(err, ctx.Err())
 }
 
-func visitLines(out io.Reader, visit func(string, record) error) error {
+func visitLines(out io.Reader, visit func(string) error) error {
 	lines := bufio.NewReader(out)
 	for {
 		line, err := lines.ReadString('\n')
@@ -128,10 +129,8 @@ func visitLines(out io.Reader, visit func(string, record) error) error {
 		if err != nil {
 			return err
 		}
-		if r, ok := parseRecord(line); ok {
-			if err := visit(line, r); err != nil {
-				return err
-			}
+		if err := visit(line); err != nil {
+			return err
 		}
 	}
 }
