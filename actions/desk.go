@@ -270,7 +270,7 @@ func (d *Desk) await(ctx context.Context, id string, fit func(approvals.Request)
 // execution has come to rest: a switchover between stop and promotion is
 // finished first, everything else is left for the next run.
 func (d *Desk) Run(ctx context.Context) error {
-	if err := d.pickUp(ctx); err != nil {
+	if err := d.pickUp(context.WithoutCancel(ctx)); err != nil { // a quick read; told to end or not, what it finds is right
 		return err
 	}
 	var group errgroup.Group

@@ -72,6 +72,15 @@ func (p *program) await(pattern string) string {
 	}
 }
 
+// rest is what it printed since, for a failed test's message.
+func (p *program) rest() string {
+	var all []string
+	for line := range p.lines {
+		all = append(all, line)
+	}
+	return strings.Join(all, "\n")
+}
+
 func (p *program) ended() error {
 	p.t.Helper()
 	select {
@@ -104,7 +113,7 @@ func TestDemoLeavesNothingBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := p.ended(); c.code && err != nil {
-				t.Errorf("it ended with %v", err)
+				t.Errorf("it ended with %v:\n%s", err, p.rest())
 			}
 			gone(t, folder)
 		})

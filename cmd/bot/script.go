@@ -98,12 +98,23 @@ func (d *demo) approveByTwo(ctx context.Context) (approvals.Request, error) {
 			return approvals.Request{}, err
 		}
 	}
-	for _, who := range []string{dba1, dba2} {
-		if _, err := d.slack.Press(ctx, who, opsChannel, ts, "approve"); err != nil {
-			return approvals.Request{}, fmt.Errorf("%s approves: %w", who, err)
-		}
+	if err := d.approve(ctx, dba1, ts); err != nil {
+		return approvals.Request{}, err
+	}
+	if err := d.posted(ctx, "the first approval", "1 of 2 approvals"); err != nil {
+		return approvals.Request{}, err
+	}
+	if err := d.approve(ctx, dba2, ts); err != nil {
+		return approvals.Request{}, err
 	}
 	return d.ended(ctx)
+}
+
+func (d *demo) approve(ctx context.Context, who, ts string) error {
+	if _, err := d.slack.Press(ctx, who, opsChannel, ts, "approve"); err != nil {
+		return fmt.Errorf("%s approves: %w", who, err)
+	}
+	return nil
 }
 
 // command types /pg and waits for an answer that holds the expected words.

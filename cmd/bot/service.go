@@ -154,7 +154,7 @@ func ignoreClosed(err error) error {
 // new comes in, then executions reach a place where they may stop, then what
 // they had to say is delivered.
 func (s *service) run(ctx context.Context) error {
-	if err := s.announcePolicy(ctx); err != nil {
+	if err := s.announcePolicy(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	delivery, stopDelivery := context.WithCancel(context.WithoutCancel(ctx))
