@@ -19,9 +19,13 @@ type Asking struct {
 }
 
 // Open makes a pending request from an asking under a policy. It refuses a
-// policy that could never be satisfied for this requester.
+// policy that could never be satisfied for this requester, and (CodeInput)
+// anything that would make the canonical text ambiguous.
 func Open(a Asking, p Policy) (Request, []Event, error) {
 	if err := p.Validate(); err != nil {
+		return Request{}, nil, err
+	}
+	if err := a.validate(); err != nil {
 		return Request{}, nil, err
 	}
 	r := Request{
@@ -49,7 +53,7 @@ type Ballot struct {
 // events: one that is found expired or under another policy moves to expired
 // or stale, and that must be committed although the vote is refused.
 func (r Request) Approve(b Ballot, p Policy) (Request, []Event, error) {
-	if out, ev, err := r.admit(b, p); err != nil {
+	if out, ev, err := r.admit(Approve, b, p); err != nil {
 		return out, ev, err
 	}
 	if _, dup := r.VoteOf(b.Person); dup {
@@ -70,7 +74,7 @@ func (r Request) Approve(b Ballot, p Policy) (Request, []Event, error) {
 // request (he cancels it), else the rules are those of Approve; a former yes
 // of the same person is no obstacle.
 func (r Request) Deny(b Ballot, p Policy) (Request, []Event, error) {
-	if out, ev, err := r.admit(b, p); err != nil {
+	if out, ev, err := r.admit(Deny, b, p); err != nil {
 		return out, ev, err
 	}
 	return r.end(b.At, b.Person, Deny, b.Why)
@@ -100,9 +104,9 @@ func (r Request) Outdate(now time.Time, why string) (Request, []Event, error) {
 }
 
 // admit answers whether b may decide on r now.
-func (r Request) admit(b Ballot, p Policy) (Request, []Event, error) {
-	if _, err := Next(r.State, Deny); err != nil {
-		return r, nil, err
+func (r Request) admit(cause Cause, b Ballot, p Policy) (Request, []Event, error) {
+	if !r.State.Votable() {
+		return r, nil, wrongState(r.State, cause)
 	}
 	if !b.At.Before(r.ExpiresAt) {
 		out, ev, err := r.Expire(b.At)
@@ -153,10 +157,13 @@ func without(people []Person, who Person) []Person {
 	return slices.DeleteFunc(slices.Clone(people), func(p Person) bool { return p == who })
 }
 
-// Claim gives the request to one attempt of the executor.
+// Claim gives the request to one attempt of the executor, which has a name.
 func (r Request) Claim(now time.Time, attempt string) (Request, []Event, error) {
+	if attempt == "" {
+		return r, nil, refuse(CodeInput, "An attempt without a name can't claim a request.")
+	}
 	if !now.Before(r.ExpiresAt) && r.State == Approved {
-		return r, nil, refuse(CodeExpired, "the request expired at %s before it could run", stamp(r.ExpiresAt))
+		return r, nil, refuse(CodeExpired, "The request expired at %s before it could run.", stamp(r.ExpiresAt))
 	}
 	to, err := Next(r.State, Claim)
 	if err != nil {
@@ -168,11 +175,15 @@ func (r Request) Claim(now time.Time, attempt string) (Request, []Event, error) 
 }
 
 // Hold stops the execution until an approver types statement, or until the
-// given time.
+// given time. A statement that anybody types by accident, an empty one or one
+// with blanks around it, is refused.
 func (r Request) Hold(now time.Time, question, statement string, until time.Time) (Request, []Event, error) {
 	to, err := Next(r.State, Hold)
 	if err != nil {
 		return r, nil, err
+	}
+	if statement == "" || strings.TrimSpace(statement) != statement || !now.Before(until) {
+		return r, nil, refuse(CodeInput, "A request can only be held for a statement that can be typed in time; %q until %s is none.", statement, stamp(until))
 	}
 	from := r.State
 	r.State = to
@@ -183,6 +194,9 @@ func (r Request) Hold(now time.Time, question, statement string, until time.Time
 // Answer decides a held request: Accept with the statement typed word for
 // word, Refuse, or (with an empty person, after its time) Lapse.
 func (r Request) Answer(b Ballot, cause Cause, typed string, p Policy) (Request, []Event, error) {
+	if cause != Accept && cause != Refuse && cause != Lapse {
+		return r, nil, refuse(CodeInput, "A question can be accepted, refused or lapse; %q is no answer.", cause)
+	}
 	to, err := Next(r.State, cause)
 	if err != nil {
 		return r, nil, err
@@ -203,7 +217,7 @@ func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Po
 	over := !b.At.Before(open.Until)
 	if cause == Lapse {
 		if !over {
-			return refuse(CodeState, "the statement may still be typed until %s", stamp(open.Until))
+			return refuse(CodeState, "The statement may still be typed until %s.", stamp(open.Until))
 		}
 		return nil
 	}
@@ -223,6 +237,11 @@ func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Po
 // Finish ends the execution with one of Succeed, Abort, Fail, Lose and the
 // executor's report.
 func (r Request) Finish(now time.Time, cause Cause, why string, outcome json.RawMessage) (Request, []Event, error) {
+	switch cause {
+	case Succeed, Abort, Fail, Lose:
+	default:
+		return r, nil, refuse(CodeInput, "An execution can't end by %q.", cause)
+	}
 	out, ev, err := r.end(now, "", cause, why)
 	if err != nil {
 		return r, nil, err

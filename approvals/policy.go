@@ -30,7 +30,7 @@ type Policy struct {
 // version is stale.
 func (p Policy) Version() string {
 	names := p.sorted()
-	text := fmt.Sprintf("%v|%t|%s|%s", names, p.AllowRequester, p.Expiry, p.HoldExpiry)
+	text := fmt.Sprintf("%q|%t|%s|%s", names, p.AllowRequester, p.Expiry, p.HoldExpiry)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:6])
 }
@@ -42,6 +42,11 @@ func (p Policy) Validate() error {
 	need := Required + 1
 	if p.AllowRequester {
 		need = Required
+	}
+	for _, who := range p.Approvers {
+		if err := plain("approver", string(who)); err != nil {
+			return refuse(CodePolicyBad, "%s", err.Error())
+		}
 	}
 	switch {
 	case distinct < need:

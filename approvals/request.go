@@ -116,6 +116,3 @@ func (r Request) VoteOf(who Person) (Vote, bool) {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// oneLine keeps a person's words from looking like further fields of the text.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

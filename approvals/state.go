@@ -100,7 +100,14 @@ func Next(from State, cause Cause) (State, error) {
 			return t.To, nil
 		}
 	}
-	return from, refuse(CodeState, "the request is %s, so nobody can %s it any more.", from, verb(cause))
+	return from, wrongState(from, cause)
+}
+
+func wrongState(from State, cause Cause) error {
+	if from == "" {
+		return refuse(CodeState, "The request was not asked yet, so nobody can %s it.", verb(cause))
+	}
+	return refuse(CodeState, "The request is %s, so nobody can %s it.", from, verb(cause))
 }
 
 // Ended says whether a request in this state never changes again.
@@ -118,10 +125,15 @@ func (s State) Votable() bool { return s == Pending || s == Partial || s == Appr
 // Running says whether an attempt has claimed the request and not finished.
 func (s State) Running() bool { return s == Executing || s == Held }
 
+// verb reads behind "nobody can" and before "it".
 func verb(c Cause) string {
 	switch c {
-	case Claim, Hold, Succeed, Abort, Fail, Lose:
-		return fmt.Sprintf("%s (executor)", string(c))
+	case Ask, Approve, Deny, Cancel, Expire, Outdate, Claim, Hold, Accept, Refuse:
+		return string(c)
+	case Lapse:
+		return "let the time run out for"
+	case Succeed, Abort, Fail, Lose:
+		return "finish (" + string(c) + ")"
 	}
-	return string(c)
+	return fmt.Sprintf("%q", string(c))
 }
