@@ -32,6 +32,11 @@ type Delivery struct {
 // Acknowledged reports whether the app took the delivery in time.
 func (d Delivery) Acknowledged() bool { return d.Failure == "" }
 
+// String sums a delivery up, without its content.
+func (d Delivery) String() string {
+	return fmt.Sprintf("%s: status %d after %v, failure %q, shown %q", d.Kind, d.Status, d.Latency.Round(time.Microsecond), d.Failure, d.Shown)
+}
+
 // outgoing is what is sent: the same bytes again for a redelivery.
 type outgoing struct {
 	kind        string

@@ -126,12 +126,22 @@ func (w *Workspace) connected(s *socket, now bool) int {
 	if now {
 		w.sockets.open = append(w.sockets.open, s)
 	}
-	w.st.connections = len(w.sockets.open)
-	w.wakeLocked()
-	return w.st.connections
+	w.countLocked()
+	return len(w.sockets.open)
 }
 
-// Connections counts the app's open Socket Mode connections.
+func (w *Workspace) countLocked() {
+	w.st.connections = len(w.ableLocked())
+	w.wakeLocked()
+}
+
+// ableLocked are the connections that take envelopes.
+func (w *Workspace) ableLocked() []*socket {
+	return slices.DeleteFunc(slices.Clone(w.sockets.open), func(s *socket) bool { return s.leaving })
+}
+
+// Connections counts the app's Socket Mode connections that take envelopes:
+// those that are open and were not asked to go.
 func (s *Snapshot) Connections() int { return s.st.connections }
 
 func (s *socket) write(ctx context.Context, v any) error {
@@ -179,7 +189,7 @@ func (w *Workspace) acknowledged(raw []byte) {
 func (w *Workspace) pick() *socket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	able := slices.DeleteFunc(slices.Clone(w.sockets.open), func(s *socket) bool { return s.leaving })
+	able := w.ableLocked()
 	if len(able) == 0 {
 		return nil
 	}
@@ -256,6 +266,7 @@ func (w *Workspace) leave(s *socket) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.leaving = true
+	w.countLocked()
 }
 
 // Disconnect asks every Socket Mode connection to go ("warning",
@@ -267,6 +278,7 @@ func (w *Workspace) Disconnect(reason string) {
 	for _, s := range open {
 		s.leaving = true
 	}
+	w.countLocked()
 	w.mu.Unlock()
 	for _, s := range open {
 		w.spawn(func(ctx context.Context) { s.dismiss(ctx, reason) })

@@ -36,10 +36,11 @@ function Timeline({ messages, marked, label, empty, ...rest }) {
     if (atEnd.current && !marked) box.current.scrollTop = box.current.scrollHeight;
   });
   useEffect(() => {
+    const list = box.current; // the observer may fire once more after the list is gone
     const stick = new ResizeObserver(() => {
-      if (atEnd.current && !marked) box.current.scrollTop = box.current.scrollHeight;
+      if (atEnd.current && !marked) list.scrollTop = list.scrollHeight;
     });
-    stick.observe(box.current);
+    stick.observe(list);
     return () => stick.disconnect();
   }, [marked]);
   useEffect(() => {
