@@ -32,7 +32,8 @@ func MintGrant(r Request, p Policy) (Grant, error) {
 	return Grant{request: r.ID, attempt: r.Attempt, digest: digest}, nil
 }
 
-// Covers says whether the grant is for exactly this request as it is now.
+// Covers says whether the grant is for exactly this request as it is now, and
+// the request still runs.
 func (g Grant) Covers(r Request) bool {
-	return g.digest != "" && g.request == r.ID && g.attempt == r.Attempt && g.digest == r.Digest()
+	return r.State.Running() && g.digest != "" && g.request == r.ID && g.attempt == r.Attempt && g.digest == r.Digest()
 }
