@@ -21,7 +21,8 @@ func (p Pair) Conn(first string) ConnString {
 func (p Pair) uri(nodes []Node) string {
 	var hosts []string
 	for _, n := range nodes {
-		hosts = append(hosts, net.JoinHostPort(n.Host, strconv.Itoa(int(n.Port))))
+		host := strings.ReplaceAll(n.Host, "%", "%25") // of an IPv6 zone
+		hosts = append(hosts, net.JoinHostPort(host, strconv.Itoa(int(n.Port))))
 	}
 	user := ""
 	if p.User != "" {
@@ -49,10 +50,10 @@ func (p Pair) keywords(nodes []Node) string {
 	return strings.Join(append(words, "target_session_attrs=read-write"), " ")
 }
 
-// quoteValue quotes as libpq reads it: where it is empty or has a space, quote
-// or backslash.
+// quoteValue quotes as libpq reads it: where it is empty or has white space, a
+// quote or a backslash.
 func quoteValue(s string) string {
-	if s != "" && !strings.ContainsAny(s, ` '\`) {
+	if s != "" && !strings.ContainsAny(s, " \t\n\v\f\r'\\") {
 		return s
 	}
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
