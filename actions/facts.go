@@ -93,7 +93,7 @@ func failedFact(v Verdict) Fact {
 }
 
 // Diff lists the facts that are not as they were, in the old order; new names
-// come last.
+// come last. One without a value is like one that isn't there.
 func (f Facts) Diff(fresh Facts) []Difference {
 	is := map[string]string{}
 	for _, x := range fresh {
@@ -101,14 +101,14 @@ func (f Facts) Diff(fresh Facts) []Difference {
 	}
 	var out []Difference
 	for _, x := range f {
-		if now, known := is[x.Name]; !known || now != x.Value {
-			out = append(out, Difference{Name: x.Name, Was: x.Value, Is: orNothing(now)})
+		if now := is[x.Name]; now != x.Value {
+			out = append(out, Difference{Name: x.Name, Was: orNothing(x.Value), Is: orNothing(now)})
 		}
 		delete(is, x.Name)
 	}
 	for _, x := range fresh {
-		if v, isNew := is[x.Name]; isNew {
-			out = append(out, Difference{Name: x.Name, Was: "nothing", Is: orNothing(v)})
+		if v := is[x.Name]; v != "" {
+			out = append(out, Difference{Name: x.Name, Was: "nothing", Is: v})
 		}
 	}
 	return out
@@ -125,7 +125,7 @@ func orNothing(s string) string {
 func describe(diff []Difference) string {
 	lines := make([]string, len(diff))
 	for i, d := range diff {
-		lines[i] = fmt.Sprintf("%s: was %s, is %s", d.Name, orNothing(d.Was), d.Is)
+		lines[i] = fmt.Sprintf("%s: was %s, is %s", d.Name, d.Was, d.Is)
 	}
 	return strings.Join(lines, "\n")
 }
