@@ -169,7 +169,7 @@ func checkEntries(t *testing.T, b bundle) {
 func finish(t *testing.T, b bundle) {
 	t.Helper()
 	out := actions.Outcome{Kind: actions.KindSwitchover, Pair: "orders", NewPrimary: "dc2", Gate: 0x1234, WritePause: time.Second}
-	if err := b.Finish(t.Context(), "01", approvals.Expire, "no", out); approvals.Refused(err) != approvals.CodeState {
+	if err := b.Finish(t.Context(), "01", approvals.Expire, "no", out); approvals.Refused(err) != approvals.CodeInput {
 		t.Errorf("a finish by a cause that isn't one: %v", err)
 	}
 	must(t, b.Finish(t.Context(), "01", approvals.Succeed, "verified", out))

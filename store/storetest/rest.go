@@ -311,7 +311,8 @@ func calls(b bundle, ctx context.Context, name string) map[string]func() error {
 		"remembered": func() error { _, err := b.Remembered(ctx, name); return err },
 		"samples":    func() error { _, err := b.Samples(ctx, name, time.Time{}); return err },
 		"create": func() error {
-			r, events := Ask("id", name, b.clock.Now())
+			r, events := Ask("id", "orders", b.clock.Now())
+			r.Subject.Pair = name
 			_, err := b.Create(ctx, r, events)
 			return err
 		},
