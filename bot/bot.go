@@ -45,7 +45,7 @@ type Readiness struct {
 
 // Pace bounds how fast messages leave and how long one is tried.
 type Pace struct {
-	PostEvery   time.Duration // between new messages of the channel, after a burst of 3
+	PostEvery   time.Duration // between new messages of the channel, after a burst of 2
 	UpdateEvery time.Duration // between updates in the workspace, after a burst of 5
 	StepEvery   time.Duration // between updates of one message that only show progress
 	RetryFirst  time.Duration // pause after the first failure, growing up to RetryMost
@@ -75,6 +75,7 @@ type Bot struct {
 
 	mu      sync.Mutex
 	running bool
+	up      chan struct{} // closed when Run begins
 }
 
 const (
@@ -95,7 +96,7 @@ func New(o Options) (*Bot, error) {
 	}
 	b := &Bot{
 		opt: o, slack: newClient(o), sign: signature{secret: o.SigningSecret, now: o.Now}, seen: newInFlight(o.Now),
-		commands: newCrew(commandCrew), presses: newCrew(pressCrew),
+		commands: newCrew(commandCrew), presses: newCrew(pressCrew), up: make(chan struct{}),
 	}
 	b.courier = newCourier(o, b.slack)
 	b.handler = b.routes()
@@ -184,6 +185,9 @@ func (b *Bot) Run(ctx context.Context) error {
 	return nil
 }
 
+// Up is closed once Run takes deliveries.
+func (b *Bot) Up() <-chan struct{} { return b.up }
+
 func (b *Bot) start() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -193,6 +197,7 @@ func (b *Bot) start() error {
 	b.running = true
 	b.commands.open()
 	b.presses.open()
+	close(b.up)
 	return nil
 }
 

@@ -74,6 +74,7 @@ type demo struct {
 	say      io.Writer // for people, beside the output
 	out      io.Writer
 	log      *slog.Logger
+	keeper   *janitor.Janitor
 	pair     *sandbox.Pair
 	slack    *slacksim.Workspace
 	page     string
@@ -93,13 +94,9 @@ func (d *demo) close() error {
 }
 
 func (d *demo) open(ctx context.Context) error {
-	keeper, err := janitor.Start(ctx)
-	if err != nil {
-		return err
-	}
-	d.onClose(keeper.Close)
 	for _, step := range []func(context.Context) error{
-		func(ctx context.Context) error { return d.openPair(ctx, keeper) },
+		d.openKeeper,
+		d.openPair,
 		d.openSlack,
 		d.openService,
 		d.openLoad,
@@ -111,18 +108,27 @@ func (d *demo) open(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) openPair(ctx context.Context, keeper *janitor.Janitor) error {
+// openKeeper starts the process that cleans up if this one is killed.
+func (d *demo) openKeeper(ctx context.Context) (err error) {
+	d.keeper, err = janitor.Start(ctx)
+	if err == nil {
+		d.onClose(d.keeper.Close)
+	}
+	return err
+}
+
+func (d *demo) openPair(ctx context.Context) error {
 	programs, err := pgbin.FindOrFetch(ctx, pgbin.Options{Log: d.fetchLog()})
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(d.say, "Making a primary and a synchronous standby with %s …\n", programs)
 	began := time.Now()
-	d.pair, err = sandbox.New(ctx, sandbox.Options{Programs: programs, Memory: true, Janitor: keeper})
+	d.pair, err = sandbox.New(ctx, sandbox.Options{Programs: programs, Memory: true, Janitor: d.keeper})
 	if err != nil {
 		return err
 	}
-	d.onClose(func() error { return d.closePair(keeper) })
+	d.onClose(d.closePair)
 	fmt.Fprintf(d.say, "  %s and %s run in %s (%.1f s)\n", d.pair.Nodes[0].Name, d.pair.Nodes[1].Name, d.pair.Dir, time.Since(began).Seconds())
 	return nil
 }
@@ -131,12 +137,12 @@ func (d *demo) fetchLog() *slog.Logger {
 	return slog.New(slog.NewTextHandler(d.say, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
-func (d *demo) closePair(keeper *janitor.Janitor) error {
+func (d *demo) closePair() error {
 	if !d.flags.keep {
 		return d.pair.Close()
 	}
 	fmt.Fprintf(d.say, "Kept: %s, its servers still run. Stop them with pg_ctl -D … stop, then remove the folder.\n", d.pair.Dir)
-	return keeper.Keep()
+	return d.keeper.Keep()
 }
 
 func (d *demo) openSlack(ctx context.Context) (err error) {

@@ -29,7 +29,6 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			log.Info("ready", "listen", s.public.Addr().String(), "admin_socket", cfg.AdminSocket, "pairs", len(cfg.Pairs))
 			return errors.Join(s.run(cmd.Context()), s.close())
 		},
 	}

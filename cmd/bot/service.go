@@ -161,6 +161,8 @@ func (s *service) run(ctx context.Context) error {
 	defer stopDelivery()
 	var outward errgroup.Group
 	outward.Go(func() error { return s.bot.Run(delivery) })
+	<-s.bot.Up()
+	s.log.Info("ready", "listen", s.public.Addr().String(), "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
 	inward, ictx := errgroup.WithContext(ctx)
 	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
 	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk)) })

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"twokey/bot/slacksim"
+)
+
+// newServed opens a world whose bot is `bot serve` in a process of its own.
+func newServed(t *testing.T) (w *world, restart func()) {
+	t.Helper()
+	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	w = &world{d, t}
+	t.Cleanup(func() {
+		if err := d.close(); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	})
+	for _, step := range []func(context.Context) error{d.openKeeper, d.openPair, d.openSlack, d.openLoad} {
+		w.must(step(w.ctx()))
+	}
+	path, err := d.writeConfig()
+	w.must(err)
+	var served *program
+	restart = func() {
+		t.Helper()
+		if served != nil {
+			w.must(served.cmd.Process.Kill())
+			_ = served.ended() // killed: that is an error, as meant
+		}
+		served = startProgram(t, "serve", "-c", path)
+		d.slack.SetRequestURL("http://" + served.await(`"ready","listen":"([^"]+)"`))
+	}
+	restart()
+	return w, restart
+}
+
+// TestKilledInEveryState: whatever the bot was doing when it was killed, its
+// next run goes on from the store, every vote counts once, and the pair ends
+// with one primary that has every acknowledged row.
+func TestKilledInEveryState(t *testing.T) {
+	t.Parallel()
+	w, restart := newServed(t)
+	w.must(w.load.Until(w.ctx(), 50))
+	w.command(oncall, "verify", "proven")
+
+	ts := w.ask("switchover orders -- the bot will be killed")
+	restart() // pending
+	w.press(dba1, ts, "approve")
+	w.message(ts, "1 of 2 approvals")
+	restart() // partial
+	w.must(w.refused(w.ctx(), dba1, ts, "approved this request already"))
+	w.press(dba2, ts, "approve")
+	restart()                    // the press may have been acknowledged and lost, or counted, or the execution begun
+	w.press(dba2, ts, "approve") // so a person who sees nothing happen presses again
+	text := w.message(ts, "Switchover of orders: done", "Switchover of orders: aborted", "no longer fits")
+
+	w.command(oncall, "status", "synchronous")
+	if !strings.Contains(text, "done") && !strings.Contains(text, "dc1") {
+		t.Errorf("the message doesn't say who serves:\n%s", text)
+	}
+	w.noLoss()
+}
+
+// message waits until a message holds one of the words, and returns its text.
+func (w *world) message(ts string, oneOf ...string) (text string) {
+	w.t.Helper()
+	err := w.slack.Wait(w.ctx(), func(s *slacksim.Snapshot) bool {
+		for _, m := range s.Messages(opsChannel) {
+			if m.TS != ts {
+				continue
+			}
+			for _, words := range oneOf {
+				if strings.Contains(m.Text, words) {
+					text = m.Text
+					return true
+				}
+			}
+		}
+		return false
+	})
+	w.must(err)
+	return text
+}
