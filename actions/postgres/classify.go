@@ -102,11 +102,13 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// effect wraps the error of a statement that changes something: uncertain
-// unless the server refused it or it was never sent.
+// effect judges the error of a statement that was handed to a live connection
+// and that changes something: uncertain, unless the server refused it. The
+// driver's own word that a statement was never sent isn't taken: it gives it
+// also for a connection that broke while the answer was awaited.
 func effect(err error) error {
-	if err == nil || pgconn.SafeToRetry(err) {
-		return err
+	if err == nil {
+		return nil
 	}
 	if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && !strings.HasPrefix(pg.Code, "57P") {
 		return err

@@ -18,15 +18,49 @@ const (
 	freezeEvery  = 5 * time.Millisecond
 )
 
-// run executes statements one after the other, each in a transaction of its
-// own, with the simple protocol: none of them is worth preparing.
+var errGone = errors.New("the connection is gone")
+
+// run executes statements one after the other, each in a transaction of its own.
 func run(ctx context.Context, c *pgx.Conn, statements ...string) error {
 	for _, s := range statements {
-		if _, err := c.PgConn().Exec(ctx, s).ReadAll(); err != nil {
-			return effect(err)
+		if err := change(ctx, c, s); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// change executes a statement that changes something. The error is plain when
+// nothing happened: the server refused it, or it was never sent.
+func change(ctx context.Context, c *pgx.Conn, statement string, args ...any) error {
+	if err := sendable(ctx, c); err != nil {
+		return err
+	}
+	_, err := c.Exec(ctx, statement, append([]any{pgx.QueryExecModeExec}, args...)...)
+	return effect(err)
+}
+
+func sendable(ctx context.Context, c *pgx.Conn) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if c.IsClosed() {
+		return errGone
+	}
+	return nil
+}
+
+// script executes several statements in one round trip. Its error names the
+// end of ctx, which the driver forgets here.
+func script(ctx context.Context, c *pgx.Conn, statements string) error {
+	if err := sendable(ctx, c); err != nil {
+		return err
+	}
+	_, err := c.PgConn().Exec(ctx, statements).ReadAll()
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return effect(err)
 }
 
 // uncertain marks an error after an effect was asked for and couldn't be
@@ -60,7 +94,7 @@ func every(ctx context.Context, interval time.Duration, do func() (bool, error))
 // done. Doing it once more is harmless, so no error of it is uncertain.
 func (n *Node) Checkpoint(ctx context.Context) error {
 	err := n.work(ctx, n.opt.Database, func(c *pgx.Conn) error {
-		_, err := c.PgConn().Exec(ctx, "CHECKPOINT").ReadAll()
+		_, err := c.Exec(ctx, "CHECKPOINT", pgx.QueryExecModeExec)
 		return err
 	})
 	if err != nil {
@@ -82,8 +116,7 @@ func (n *Node) DropSlot(ctx context.Context, slot string) error {
 
 func (n *Node) helper(ctx context.Context, what, statement string, args ...any) error {
 	err := n.work(ctx, n.opt.Database, func(c *pgx.Conn) error {
-		_, err := c.Exec(ctx, statement, args...)
-		return effect(err)
+		return change(ctx, c, statement, args...)
 	})
 	if err != nil {
 		return fmt.Errorf("%s on %s: %w", what, n.opt.Node.Name, err)

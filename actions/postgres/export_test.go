@@ -19,7 +19,6 @@ func (n *Node) WithoutWALInspect() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.idle != nil {
-		none := ""
-		n.idle.walInfo = &none
+		n.idle.wal = &walAccess{segment: 16 << 20}
 	}
 }

@@ -44,7 +44,7 @@ const sameText = `SET LOCAL row_security = off; SET LOCAL extra_float_digits = 1
 SET LOCAL IntervalStyle = 'postgres'; SET LOCAL xmlbinary = 'base64'; SET LOCAL lc_monetary = 'C'`
 
 func (n *Node) fingerprint(ctx context.Context, tx pgx.Tx) (actions.Fingerprint, error) {
-	if err := run(ctx, tx.Conn(), sameText); err != nil {
+	if _, err := tx.Conn().PgConn().Exec(ctx, sameText).ReadAll(); err != nil {
 		return actions.Fingerprint{}, err
 	}
 	tables, err := n.tables(ctx, tx)

@@ -36,42 +36,51 @@ func (n *Node) LastRecord(ctx context.Context) (actions.WALEnd, error) {
 }
 
 func (s *session) lastRecord(ctx context.Context) (actions.WALEnd, error) {
-	walInfo, err := s.findWALInfo(ctx)
+	w, err := s.walAccess(ctx)
 	if err != nil {
 		return actions.WALEnd{}, err
 	}
-	if walInfo != "" {
-		end, err := lastByWAL(ctx, s.conn, walInfo)
+	if w.records != "" {
+		end, err := lastByWAL(ctx, s.conn, w)
 		if !notReadable(err) {
 			return end, err
 		}
 	}
-	return lastByControl(ctx, s.conn)
+	return lastByControl(ctx, s.conn, w.segment)
 }
 
-// findWALInfo gives the function of pg_walinspect that lists records, wherever
-// it was installed, if the bot may call it.
-func (s *session) findWALInfo(ctx context.Context) (string, error) {
-	if s.walInfo != nil {
-		return *s.walInfo, nil
+// walAccess is how a session can look at the server's WAL.
+type walAccess struct {
+	records string // function of pg_walinspect that lists records, "" where the bot has none
+	segment uint64 // bytes of a WAL segment
+}
+
+// walAccess finds the function wherever it was installed.
+func (s *session) walAccess(ctx context.Context) (walAccess, error) {
+	if s.wal != nil {
+		return *s.wal, nil
 	}
 	var schema string
+	var segment int64
 	err := s.conn.QueryRow(ctx, `
-		SELECT coalesce(max(n.nspname), '')
+		SELECT coalesce(max(n.nspname), ''), (SELECT bytes_per_wal_segment::bigint FROM pg_control_init())
 		FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		WHERE e.extname = 'pg_walinspect' AND p.proname = 'pg_get_wal_records_info'
-			AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')`).Scan(&schema)
+			AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')`).Scan(&schema, &segment)
 	if err != nil {
-		return "", err
+		return walAccess{}, err
 	}
-	name := ""
+	if segment <= 0 || segment%pageSize != 0 {
+		return walAccess{}, fmt.Errorf("%w: WAL segments of %d bytes", errGarbled, segment)
+	}
+	w := walAccess{segment: uint64(segment)}
 	if schema != "" {
-		name = sql.Identifier(schema) + ".pg_get_wal_records_info"
+		w.records = sql.Identifier(schema) + ".pg_get_wal_records_info"
 	}
-	s.walInfo = &name
-	return name, nil
+	s.wal = &w
+	return w, nil
 }
 
 // notReadable says that pg_walinspect found no record where it was told to
@@ -87,11 +96,11 @@ func notReadable(err error) bool {
 // lastByWAL reads the last record, from the page before the end. Where that
 // finds none (the record is larger, or begins in an earlier segment) it looks
 // exactly where a shutdown checkpoint would begin.
-func lastByWAL(ctx context.Context, c *pgx.Conn, walInfo string) (actions.WALEnd, error) {
+func lastByWAL(ctx context.Context, c *pgx.Conn, w walAccess) (actions.WALEnd, error) {
 	// Not before the segment in which the WAL ends: an earlier one may end in
 	// nothing, after a switch, or be gone.
-	end, err := lastSince(ctx, c, walInfo,
-		`greatest(replay.lsn - 8192, replay.lsn - 1 - mod(replay.lsn - 1 - '0/0', (SELECT setting::numeric FROM pg_settings WHERE name = 'wal_segment_size')))`)
+	end, err := lastSince(ctx, c, w, fmt.Sprintf(
+		"greatest(replay.lsn - %d, replay.lsn - 1 - mod(replay.lsn - 1 - '0/0', %d))", pageSize, w.segment))
 	if !notReadable(err) {
 		return end, err
 	}
@@ -99,12 +108,12 @@ func lastByWAL(ctx context.Context, c *pgx.Conn, walInfo string) (actions.WALEnd
 	if err != nil {
 		return actions.WALEnd{}, err
 	}
-	return lastSince(ctx, c, walInfo, sql.Literal(shutdownStart(at.lsn, at.segment).String())+"::pg_lsn")
+	return lastSince(ctx, c, w, sql.Literal(shutdownStart(at.lsn, w.segment).String())+"::pg_lsn")
 }
 
 // lastSince gives the record that ends where the replay does, if it begins at
 // or after from. One snapshot of the replay position is used throughout.
-func lastSince(ctx context.Context, c *pgx.Conn, walInfo, from string) (actions.WALEnd, error) {
+func lastSince(ctx context.Context, c *pgx.Conn, w walAccess, from string) (actions.WALEnd, error) {
 	var e actions.WALEnd
 	err := c.QueryRow(ctx, `
 		WITH replay AS MATERIALIZED (SELECT pg_last_wal_replay_lsn() AS lsn)
@@ -112,7 +121,7 @@ func lastSince(ctx context.Context, c *pgx.Conn, walInfo, from string) (actions.
 			coalesce(r.resource_manager = 'XLOG' AND r.record_type = 'CHECKPOINT_SHUTDOWN', false),
 			coalesce(substring(r.description FROM 'tli ([0-9]+)')::bigint, 0)
 		FROM replay LEFT JOIN LATERAL (
-			SELECT * FROM `+walInfo+`(`+from+`, replay.lsn)) r ON r.end_lsn = replay.lsn`).
+			SELECT * FROM `+w.records+`(`+from+`, replay.lsn)) r ON r.end_lsn = replay.lsn`).
 		Scan(lsnOf{&e.End}, lsnOf{&e.LSN}, &e.Shutdown, &e.Timeline)
 	if err != nil {
 		return actions.WALEnd{}, err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,24 +51,14 @@ func headerAt(page, segment uint64) uint64 {
 // position is how far a standby has replayed.
 type position struct {
 	lsn       actions.LSN
-	segment   uint64 // bytes of a WAL segment
 	streaming bool
 }
 
 func replayedTo(ctx context.Context, c *pgx.Conn) (position, error) {
 	var p position
-	var segment int64
 	err := c.QueryRow(ctx, `SELECT pg_last_wal_replay_lsn()::text,
-		(SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'),
-		EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`).Scan(lsnOf{&p.lsn}, &segment, &p.streaming)
-	if err != nil {
-		return p, err
-	}
-	if segment <= 0 || segment%pageSize != 0 {
-		return p, fmt.Errorf("%w: a WAL segment of %d bytes", errGarbled, segment)
-	}
-	p.segment = uint64(segment)
-	return p, nil
+		EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')`).Scan(lsnOf{&p.lsn}, &p.streaming)
+	return p, err
 }
 
 // lastByControl goes by the control file. A shutdown checkpoint is told from
@@ -77,12 +66,12 @@ func replayedTo(ctx context.Context, c *pgx.Conn) (position, error) {
 // the other kind always has records between the two (running transactions, and
 // from 17 on one that marks the redo position). It is the last record when it
 // ends exactly where the replay stands.
-func lastByControl(ctx context.Context, c *pgx.Conn) (actions.WALEnd, error) {
+func lastByControl(ctx context.Context, c *pgx.Conn, segment uint64) (actions.WALEnd, error) {
 	p, err := replayedTo(ctx, c)
 	if err != nil || p.streaming {
 		return actions.WALEnd{End: p.lsn}, err
 	}
-	if _, err := c.PgConn().Exec(ctx, "CHECKPOINT").ReadAll(); err != nil {
+	if _, err := c.Exec(ctx, "CHECKPOINT", pgx.QueryExecModeExec); err != nil {
 		return actions.WALEnd{}, err
 	}
 	var end actions.WALEnd
@@ -93,7 +82,7 @@ func lastByControl(ctx context.Context, c *pgx.Conn) (actions.WALEnd, error) {
 	if err != nil {
 		return actions.WALEnd{}, err
 	}
-	if start == redo && recordEnd(start, shutdownCheckLen, p.segment) == end.End {
+	if start == redo && recordEnd(start, shutdownCheckLen, segment) == end.End {
 		end.LSN, end.Shutdown, end.Timeline = start, true, timeline
 	}
 	return end, nil

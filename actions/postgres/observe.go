@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -80,7 +82,7 @@ func (n *Node) ask(ctx context.Context) (*document, error) {
 	var doc document
 	err := n.look(ctx, func(s *session) error {
 		var raw []byte
-		row := s.conn.QueryRow(ctx, observeSQL, actions.SettingNames(), helpers(), n.opt.AppDatabase)
+		row := s.conn.QueryRow(ctx, observeSQL, actions.SettingNames(), helpers(), n.opt.AppDatabase, s.settings == nil)
 		if err := row.Scan(&raw); err != nil {
 			return err
 		}
@@ -88,12 +90,21 @@ func (n *Node) ask(ctx context.Context) (*document, error) {
 		if err := json.Unmarshal(raw, &doc); err != nil {
 			return fmt.Errorf("%w: %w", errGarbled, err)
 		}
-		if doc.stale() {
-			s.spent = true
-		}
+		s.complete(&doc)
 		return nil
 	})
 	return &doc, err
+}
+
+// complete fills in the settings that the session was found to have. They
+// can't have changed since: what it sees changes with a reload alone, and a
+// session that has applied one is not kept.
+func (s *session) complete(doc *document) {
+	s.spent = s.spent || doc.stale()
+	if s.settings == nil {
+		s.settings, s.pending = doc.Settings, doc.PendingRestart
+	}
+	doc.Settings, doc.PendingRestart = maps.Clone(s.settings), slices.Clone(s.pending)
 }
 
 func stateOf(err error) string {

@@ -7,8 +7,8 @@ WITH here AS MATERIALIZED (
   SELECT checkpoint_lsn, redo_lsn, timeline_id, checkpoint_time FROM pg_control_checkpoint()
 ), activity AS MATERIALIZED (
   SELECT pid, backend_type, wait_event_type, wait_event, backend_start FROM pg_stat_get_activity(NULL)
-), settings AS MATERIALIZED (
-  SELECT name, setting, pending_restart FROM pg_show_all_settings()
+), settings AS MATERIALIZED ( -- by far the dearest part, so only where the session's are not known yet
+  SELECT name, setting, pending_restart FROM pg_show_all_settings() WHERE $4
 ), functions AS MATERIALIZED (
   SELECT p.proname, has_schema_privilege(s.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE') AS may
   FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace
@@ -63,7 +63,7 @@ SELECT json_build_object(
   'last_replay_at', CASE WHEN here.standby THEN pg_last_xact_replay_timestamp() END,
   'conninfo_set', current_setting('primary_conninfo') <> '',
   'settings', (SELECT json_object_agg(name, setting) FROM settings WHERE name = ANY ($1)),
-  'pending_restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM settings WHERE pending_restart),
+  'pending_restart', (SELECT json_agg(name ORDER BY name) FROM settings WHERE pending_restart),
   -- A setting of on or remote_apply is as strong as the guarantee needs, so it is no override.
   'sync_overrides', (
     SELECT coalesce(json_agg(who ORDER BY who), '[]') FROM (

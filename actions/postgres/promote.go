@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"twokey/actions"
 )
 
@@ -43,21 +45,17 @@ func (l *lock) recovering(ctx context.Context) (bool, error) {
 }
 
 // requestPromotion is uncertain in every error but one that comes before the
-// request could be sent, or that says that the role may not ask.
+// request could be sent, or in which the server refuses it.
 func (l *lock) requestPromotion(ctx context.Context) error {
-	var asked bool
-	sent := false
-	err := l.do(ctx, func(ctx context.Context) error {
-		sent = true
-		return l.conn.QueryRow(ctx, "SELECT pg_promote(wait => false)").Scan(&asked)
-	})
-	switch {
-	case !sent:
-		return err
-	case err != nil:
+	return l.do(ctx, func(ctx context.Context) error {
+		if err := sendable(ctx, l.conn); err != nil {
+			return err
+		}
+		var asked bool
+		err := l.conn.QueryRow(ctx, "SELECT pg_promote(wait => false)", pgx.QueryExecModeExec).Scan(&asked)
+		if err == nil && !asked {
+			return uncertain(errNotPromoted)
+		}
 		return effect(err)
-	case !asked:
-		return uncertain(errNotPromoted)
-	}
-	return nil
+	})
 }

@@ -9,10 +9,13 @@ import (
 
 // session is a connection for looking, with what was found out about it.
 type session struct {
-	conn    *pgx.Conn
-	reused  bool
-	spent   bool    // must not be kept
-	walInfo *string // qualified name of pg_get_wal_records_info, "" without; nil: not asked yet
+	conn   *pgx.Conn
+	reused bool
+	spent  bool // must not be kept
+
+	settings map[string]string // that the session sees; nil: not asked yet
+	pending  []string          // settings that wait for a restart
+	wal      *walAccess        // nil: not asked yet
 }
 
 // look runs ask on the kept session, or on a new one. Where the kept one turns

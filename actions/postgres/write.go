@@ -26,18 +26,18 @@ func (n *Node) ProbeWrite(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("probe write: %w", err)
 	}
-	defer func() { n.giveBack(s) }()
-	_, err = s.conn.PgConn().Exec(ctx, probeSQL).ReadAll()
+	err = script(ctx, s.conn, probeSQL)
 	if err != nil && s.reused && s.conn.IsClosed() && ctx.Err() == nil {
-		n.end(s.conn) // it had died since its last use; writing twice is harmless
+		n.giveBack(s) // it may have died since its last use; writing twice is harmless
 		if s, err = n.fresh(ctx); err != nil {
 			return fmt.Errorf("probe write: %w", err)
 		}
-		_, err = s.conn.PgConn().Exec(ctx, probeSQL).ReadAll()
+		err = script(ctx, s.conn, probeSQL)
 	}
+	s.spent = s.spent || err != nil // it may be in a failed transaction
+	n.giveBack(s)
 	if err != nil {
-		s.spent = true // it may be in a failed transaction
-		return fmt.Errorf("probe write on %s: %w", n.opt.Node.Name, effect(err))
+		return fmt.Errorf("probe write on %s: %w", n.opt.Node.Name, err)
 	}
 	return nil
 }
@@ -61,8 +61,12 @@ func (n *Node) InsertTest(ctx context.Context, by string) (actions.TestRow, erro
 	var row actions.TestRow
 	var warned atomic.Bool
 	err := n.work(ctx, n.opt.AppDatabase, func(c *pgx.Conn) error {
+		if err := sendable(ctx, c); err != nil {
+			return err
+		}
 		began := n.opt.Now()
-		err := c.QueryRow(ctx, "INSERT INTO twokey.insert_test (by) VALUES ($1) RETURNING id, at", clip(by, maxBy)).Scan(&row.ID, &row.At)
+		err := c.QueryRow(ctx, "INSERT INTO twokey.insert_test (by) VALUES ($1) RETURNING id, at",
+			pgx.QueryExecModeExec, clip(by, maxBy)).Scan(&row.ID, &row.At)
 		row.Took = n.opt.Now().Sub(began)
 		if err == nil && warned.Load() {
 			return uncertain(errNotReplicated)
