@@ -96,8 +96,8 @@ func (p *Plan) planSwitchover() {
 	p.add(OpGate, b, "go on only when %s itself holds and has replayed %s's shutdown checkpoint and %s can't come back by itself; else start %s again", b, a, a, a)
 	p.add(OpFollow, a, "start %s as a standby of %s", a, b)
 	p.add(OpPromote, b, "promote %s: no way back from here", b)
-	p.add(OpConfirm, b, "confirm the new timeline and that it forked at the gate")
 	p.add(OpProbe, b, "commit a probe row on %s; the write pause ends", b)
+	p.add(OpConfirm, b, "confirm the new timeline and that it forked at the gate")
 	p.planEnd()
 }
 
@@ -112,14 +112,14 @@ func (p *Plan) planFailover(a Platform) {
 	p.add(OpRecheck, "", "observe both nodes again; stop here if anything that matters differs")
 	p.add(OpFreeze, p.To, "freeze %s's WAL receiver: from then on %s can't acknowledge a synchronous commit", p.To, p.From)
 	p.add(OpFence, p.From, "fence %s: %s", p.From, fence)
-	p.add(OpSettle, p.To, "wait until %s has replayed all that it received", p.To)
 	if p.Loss != LossNone {
 		p.add(OpHold, "", "hold: loss is %s, so a named approver has to type the pair's name", p.Loss)
 	}
+	p.add(OpSettle, p.To, "wait until %s has replayed all that it received", p.To)
 	p.add(OpPrepare, p.To, "make %s ready: %s", p.To, p.namesText())
 	p.add(OpPromote, p.To, "promote %s: no way back from here", p.To)
-	p.add(OpConfirm, p.To, "confirm the new timeline")
 	p.add(OpProbe, p.To, "commit a probe row on %s", p.To)
+	p.add(OpConfirm, p.To, "confirm the new timeline")
 	p.planEnd()
 }
 
