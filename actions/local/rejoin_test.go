@@ -255,42 +255,42 @@ func TestRejoinedServerRejoinsAgain(t *testing.T) {
 
 func TestRejoinTouchesNothingBeforeItHasReachedThePartner(t *testing.T) {
 	t.Parallel()
-	tests := map[string]struct {
-		spoil func(b *bundle, m *local.Machine)
-		want  error
+	b := newBundle(t)
+	m := b.a.Machine()
+	passwords, err := os.ReadFile(m.Upstream.Passfile)
+	b.must(err)
+	var checkpointer int
+	steps := []struct {
+		name    string
+		prepare func()
+		want    error
 	}{
-		"the partner is down": {func(b *bundle, _ *local.Machine) {
-			b.must(b.b.Server.StopFast(b.ctx))
-		}, local.ErrNotReached},
-		"the partner does not let the node log in": {func(b *bundle, m *local.Machine) {
+		{"the server still runs as a primary", func() {}, local.ErrStillPrimary},
+		{"the partner is still in recovery", func() { b.must(m.Off(b.ctx)) }, local.ErrNotReached},
+		{"the partner does not let the node log in", func() {
 			b.must(os.WriteFile(m.Upstream.Passfile, nil, 0o600))
 		}, local.ErrNotReached},
-		"the partner is still in recovery": {func(b *bundle, _ *local.Machine) {}, local.ErrNotReached},
-		"the partner has not made its first checkpoint yet": {func(b *bundle, _ *local.Machine) {
-			checkpointer := ask[int](b, b.b, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+		{"the partner has not made its first checkpoint yet", func() {
+			b.must(os.WriteFile(m.Upstream.Passfile, passwords, 0o600))
+			checkpointer = ask[int](b, b.b, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
 			b.must(syscall.Kill(checkpointer, syscall.SIGSTOP))
 			b.exec(b.b, "SELECT pg_promote(true, 30)")
 		}, local.ErrNotReached},
-		"the server still runs as a primary": {func(b *bundle, m *local.Machine) {
-			b.must(m.Start(b.ctx))
-		}, local.ErrStillPrimary},
+		{"the partner is down", func() {
+			b.must(syscall.Kill(checkpointer, syscall.SIGCONT))
+			b.must(b.b.Server.StopFast(b.ctx))
+		}, local.ErrNotReached},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBundle(t)
-			m := b.a.Machine()
-			b.must(m.Off(b.ctx))
-			tt.spoil(b, m)
-			before := b.fingerprint()
-			_, _, err := b.rejoinOnly(m)
-			if !errors.Is(err, tt.want) {
-				t.Errorf("got %v, want %v", err, tt.want)
-			}
-			if after := b.fingerprint(); after != before && !b.running(m.Server) {
-				t.Errorf("the data folder was touched:\n%s\n%s", before, after)
-			}
-		})
+	for _, step := range steps {
+		step.prepare()
+		before := b.fingerprint()
+		_, _, err := b.rejoinOnly(m)
+		if !errors.Is(err, step.want) {
+			t.Errorf("%s: got %v, want %v", step.name, err, step.want)
+		}
+		if after := b.fingerprint(); after != before && !b.running(m.Server) {
+			t.Errorf("%s: the data folder was touched:\n%s\n%s", step.name, before, after)
+		}
 	}
 }
 
