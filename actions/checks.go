@@ -128,7 +128,7 @@ func checkStandby(_ Evidence, r roles) (Status, string, string) {
 		return Bad, fmt.Sprintf("%d clients call themselves %s (letter case doesn't count)", len(all), r.to.Name), "Find out who the other is and end its session; only the standby's address belongs into pg_hba for replication."
 	}
 	if len(all) == 0 {
-		return Bad, fmt.Sprintf("no walsender for %s: commits wait", r.to.Name), "Bring the standby back; its own log says why it doesn't connect."
+		return Bad, fmt.Sprintf("no walsender for %s: commits %s", r.to.Name, map[bool]string{true: "wait", false: "don't wait for it"}[guarded(r)]), "Bring the standby back; its own log says why it doesn't connect."
 	}
 	s := all[0]
 	if s.Name != r.to.Name {
