@@ -12,6 +12,7 @@ import (
 
 var (
 	errNoAnswer   = errors.New("the answer was no answer of this method")
+	errNoURL      = errors.New("the delivery has no response URL")
 	errForeignURL = errors.New("the response URL doesn't lead to Slack")
 )
 

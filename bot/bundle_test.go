@@ -69,13 +69,14 @@ type bundle struct {
 	base   string // of the workspace
 	client *http.Client
 	stop   func() // ends the bot's Run and waits
+	setup  setup
 }
 
 type setup struct {
 	sim     slacksim.Options
 	bot     bot.Options
 	pairs   []actions.Pair
-	members bool // look accounts up
+	members bool // look accounts up before each vote
 }
 
 func fastPace() bot.Pace {
@@ -103,15 +104,16 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	}
 	b.store = newMemory(time.Now)
 	b.desk = &desk{store: b.store, pairs: s.pairs, policy: policy(), now: time.Now, plan: switchoverPlan(), report: healthyReport()}
-	b.startBot(s)
+	b.setup = s
+	b.startBot()
 	return b
 }
 
 // startBot serves a bot on the bundle's store, as after a restart when it is
 // called again.
-func (b *bundle) startBot(s setup) {
+func (b *bundle) startBot() {
 	b.t.Helper()
-	o := s.bot
+	o, s := b.setup.bot, b.setup
 	o.Team, o.Channel, o.APIURL = team, ops, strings.TrimSuffix(b.APIURL(b.base), "/")
 	o.Token, o.SigningSecret, o.People = bot.NewSecret(b.BotToken()), bot.NewSecret(b.SigningSecret()), people()
 	o.Desk, o.Outbox = b.desk, b.store
@@ -146,12 +148,10 @@ func (b *bundle) startBot(s setup) {
 // ready waits until the bot takes deliveries.
 func (b *bundle) ready() {
 	b.t.Helper()
-	for b.ctx.Err() == nil {
-		if status, _ := b.get("/readyz"); status == http.StatusOK {
-			return
-		}
-	}
-	b.t.Fatal("the bot never got ready")
+	b.until("the bot to run", func() bool {
+		_, answer := b.get("/readyz")
+		return !strings.Contains(answer, "not running yet")
+	})
 }
 
 func (b *bundle) get(path string) (int, string) {
@@ -268,19 +268,31 @@ func (b *bundle) ask() slacksim.Message {
 // settled waits until everything in the audit log is delivered.
 func (b *bundle) settled() {
 	b.t.Helper()
-	for b.ctx.Err() == nil {
+	b.until("the log to be delivered to its end", func() bool {
 		b.store.mu.Lock()
-		done := b.store.cursors["slack"] == uint64(len(b.store.events))
-		b.store.mu.Unlock()
-		if done {
-			return
-		}
+		defer b.store.mu.Unlock()
+		return b.store.cursors["slack"] == uint64(len(b.store.events))
+	})
+}
+
+// logged waits for a line in the log.
+func (b *bundle) logged(text string) {
+	b.t.Helper()
+	b.until(text+" in the log", func() bool { return strings.Contains(b.logs.String(), text) })
+}
+
+// until polls what wakes nobody, such as the log.
+func (b *bundle) until(what string, holds func() bool) {
+	b.t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
 		select {
+		case <-tick.C:
 		case <-b.ctx.Done():
-		case <-time.After(time.Millisecond):
+			b.t.Fatalf("waiting for %s\n%s\nlog:\n%s", what, b.Transcript(), b.logs)
 		}
 	}
-	b.t.Fatalf("the log is not delivered to its end:\n%s", b.logs)
 }
 
 // asked is the only request.

@@ -210,15 +210,21 @@ var errPanic = errors.New("the work of a delivery panicked")
 // incident that the log explains.
 func (b *Bot) trouble(err error, link string) message {
 	if r, ok := errors.AsType[*approvals.Refusal](err); ok {
-		if inner := errors.Unwrap(err); inner != nil {
-			b.opt.Log.Info("refused", "code", string(r.Code), "error", err)
-		}
+		b.logRefusal(r, err)
 		return refusalMessage(r, link)
 	}
 	incident := b.opt.NewID()
 	_, uncertain := errors.AsType[*actions.Uncertain](err)
 	b.opt.Log.Error("a person's request failed", "incident", incident, "uncertain", uncertain, "error", err)
 	return faultMessage(incident, uncertain)
+}
+
+func (b *Bot) logRefusal(r *approvals.Refusal, err error) {
+	log := b.opt.Log.With("code", string(r.Code), "refusal", r.Message)
+	if lookup, ok := errors.AsType[*lookupFailure](err); ok {
+		log = log.With("cause", lookup.cause)
+	}
+	log.Info("refused")
 }
 
 // linkOf leads to the request that is in the way.
@@ -246,7 +252,7 @@ func (b *Bot) tellAll(ctx context.Context, who asker, m message) { b.answer(ctx,
 // answer goes by the response URL, or to the person alone when that fails.
 func (b *Bot) answer(ctx context.Context, who asker, m message, public bool) {
 	ctx = context.WithoutCancel(ctx) // also when the work ran out of time
-	err := errForeignURL
+	err := errNoURL
 	if who.answerTo != "" {
 		err = b.slack.respond(ctx, who.answerTo, m, public)
 	}

@@ -14,7 +14,7 @@ const (
 	cursorName  = "slack"
 	readAtOnce  = 500
 	maxPending  = 1000 // parcels; beyond that the log is read on when there is room
-	postBurst   = 3
+	postBurst   = 2    // Slack allows a little more
 	updateBurst = 5
 )
 

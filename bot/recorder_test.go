@@ -2,8 +2,11 @@ package bot_test
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"testing"
 	"time"
 
 	"twokey/bot/slacksim"
@@ -18,4 +21,21 @@ func newRecorder(h http.Handler, secret string, body []byte) *httptest.ResponseR
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	return rec
+}
+
+// serve answers on a port of its own until the test ends.
+func serve(t testing.TB, f http.HandlerFunc) (url string) {
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// formatted is a value in every form that fmt knows.
+func formatted(v any) string {
+	var out strings.Builder
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "%p"} {
+		fmt.Fprintf(&out, verb+"\n", v)
+		fmt.Fprintf(&out, verb+"\n", []any{v, struct{ S any }{v}})
+	}
+	return out.String()
 }

@@ -6,19 +6,25 @@ import (
 	"log/slog"
 )
 
-// Secret is a token or a key that no formatting, encoding or logging prints.
-type Secret struct{ value string }
+// Secret is a token or a key that no formatting, encoding or logging prints. The
+// value is behind a function because fmt's %p would print a field.
+type Secret struct{ reveal func() string }
 
 const redacted = "[secret]"
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value: value} }
+func NewSecret(value string) Secret { return Secret{reveal: func() string { return value }} }
 
 // Reveal gives the value, for the one place that has to send it.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
 
 // Empty says whether there is no value.
-func (s Secret) Empty() bool { return s.value == "" }
+func (s Secret) Empty() bool { return s.Reveal() == "" }
 
 func (s Secret) String() string               { return redacted }
 func (s Secret) GoString() string             { return redacted }
