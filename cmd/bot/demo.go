@@ -83,6 +83,9 @@ type demo struct {
 	closers  []func() error
 }
 
+// stepFunc opens one part of the demo.
+type stepFunc func(context.Context) error
+
 func (d *demo) onClose(f func() error) { d.closers = append(d.closers, f) }
 
 func (d *demo) close() error {
@@ -94,7 +97,7 @@ func (d *demo) close() error {
 }
 
 func (d *demo) open(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
+	for _, step := range []stepFunc{
 		d.openKeeper,
 		d.openPair,
 		d.openSlack,

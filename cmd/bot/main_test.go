@@ -43,24 +43,27 @@ type world struct {
 // patience is the deadline of everything that a test waits for.
 const patience = 2 * time.Minute
 
-// newWorld opens a world and runs its bot until the test ends.
-func newWorld(t *testing.T, edit func(*demo)) *world {
+// newClosed is a world in which nothing is open yet; what is opened is closed
+// when the test ends.
+func newClosed(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
 	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	if edit != nil {
-		edit(d)
-	}
 	t.Cleanup(func() {
 		if err := d.close(); err != nil {
 			t.Errorf("closing: %v", err)
 		}
 	})
-	if err := d.open(ctx); err != nil {
-		t.Fatal(err)
+	return &world{d, t}
+}
+
+// newWorld opens a world and runs its bot until the test ends.
+func newWorld(t *testing.T, edit func(*demo)) *world {
+	t.Helper()
+	w := newClosed(t)
+	if edit != nil {
+		edit(w.demo)
 	}
-	w := &world{d, t}
+	w.must(w.open(w.ctx()))
 	w.run()
 	return w
 }
@@ -87,10 +90,13 @@ func (w *world) ctx() context.Context {
 
 func (w *world) must(err error) {
 	w.t.Helper()
-	if err != nil {
-		w.t.Logf("the channel:\n%s", w.slack.Transcript())
-		w.t.Fatal(err)
+	if err == nil {
+		return
 	}
+	if w.slack != nil {
+		w.t.Logf("the channel:\n%s", w.slack.Transcript())
+	}
+	w.t.Fatal(err)
 }
 
 // say types a command and waits for an answer with the words.

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"io"
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -13,17 +10,11 @@ import (
 // newServed opens a world whose bot is `bot serve` in a process of its own.
 func newServed(t *testing.T) (w *world, restart func()) {
 	t.Helper()
-	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
-	w = &world{d, t}
-	t.Cleanup(func() {
-		if err := d.close(); err != nil {
-			t.Errorf("closing: %v", err)
-		}
-	})
-	for _, step := range []func(context.Context) error{d.openKeeper, d.openPair, d.openSlack, d.openLoad} {
+	w = newClosed(t)
+	for _, step := range []stepFunc{w.openKeeper, w.openPair, w.openSlack, w.openLoad} {
 		w.must(step(w.ctx()))
 	}
-	path, err := d.writeConfig()
+	path, err := w.writeConfig()
 	w.must(err)
 	var served *program
 	restart = func() {
@@ -33,7 +24,7 @@ func newServed(t *testing.T) (w *world, restart func()) {
 			_ = served.ended() // killed: that is an error, as meant
 		}
 		served = startProgram(t, "serve", "-c", path)
-		d.slack.SetRequestURL("http://" + served.await(`"ready","listen":"([^"]+)"`))
+		w.slack.SetRequestURL("http://" + served.await(`"ready","listen":"([^"]+)"`))
 	}
 	restart()
 	return w, restart
