@@ -22,29 +22,29 @@ var causes = []approvals.Cause{
 func TestEveryStateAndCause(t *testing.T) {
 	t.Parallel()
 	const table = `
-		state      ask      approve   deny    cancel     expire   outdate  claim      hold  accept     refuse     lapse      succeed    abort    fail    lose
-		(none)     pending  -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		pending    -        partial   denied  cancelled  expired  stale    -          -     -          -          -          -          -        -       -
-		partial    -        approved  denied  cancelled  expired  stale    -          -     -          -          -          -          -        -       -
-		approved   -        -         denied  cancelled  expired  stale    executing  -     -          -          -          -          -        -       -
-		executing  -        -         -       -          -        -        -          held  -          -          -          succeeded  aborted  failed  unknown
-		held       -        -         -       -          -        -        -          -     executing  executing  executing  -          -        -       -
-		succeeded  -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		aborted    -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		failed     -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		unknown    -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		denied     -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		expired    -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		cancelled  -        -         -       -          -        -        -          -     -          -          -          -          -        -       -
-		stale      -        -         -       -          -        -        -          -     -          -          -          -          -        -       -`
+		state     | ask     | approve  | deny   | cancel    | expire  | outdate | claim     | hold | accept    | refuse    | lapse     | succeed   | abort   | fail   | lose
+		(none)    | pending | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		pending   | -       | partial  | denied | cancelled | expired | stale   | -         | -    | -         | -         | -         | -         | -       | -      | -
+		partial   | -       | approved | denied | cancelled | expired | stale   | -         | -    | -         | -         | -         | -         | -       | -      | -
+		approved  | -       | -        | denied | cancelled | expired | stale   | executing | -    | -         | -         | -         | -         | -       | -      | -
+		executing | -       | -        | -      | -         | -       | -       | -         | held | -         | -         | -         | succeeded | aborted | failed | unknown
+		held      | -       | -        | -      | -         | -       | -       | -         | -    | executing | executing | executing | -         | -       | -      | -
+		succeeded | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		aborted   | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		failed    | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		unknown   | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		denied    | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		expired   | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		cancelled | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -
+		stale     | -       | -        | -      | -         | -       | -       | -         | -    | -         | -         | -         | -         | -       | -      | -`
 	rows := strings.Split(strings.TrimSpace(table), "\n")
-	head := strings.Fields(rows[0])[1:]
+	head := cellsOf(rows[0])[1:]
 	if diff := cmp.Diff(causes, asCauses(head)); diff != "" {
 		t.Fatalf("the table's columns are not all causes:\n%s", diff)
 	}
 	var states []approvals.State
 	for _, row := range rows[1:] {
-		cells := strings.Fields(row)
+		cells := cellsOf(row)
 		from := approvals.State(strings.TrimPrefix(cells[0], "(none)"))
 		states = append(states, from)
 		for i, cell := range cells[1:] {
@@ -55,6 +55,8 @@ func TestEveryStateAndCause(t *testing.T) {
 		t.Errorf("the table's rows are not all states:\n%s", diff)
 	}
 }
+
+func cellsOf(row string) []string { return strings.Fields(strings.ReplaceAll(row, "|", " ")) }
 
 func asCauses(words []string) []approvals.Cause {
 	var out []approvals.Cause

@@ -97,7 +97,8 @@ func (r Request) Digest() Digest {
 	return Digest(hex.EncodeToString(sum[:]))
 }
 
-// Pending pause of a held request; the zero Pause when there is none.
+// OpenPause is the question that a held request waits for; the zero Pause when
+// it waits for none.
 func (r Request) OpenPause() Pause {
 	if r.State != Held || len(r.Pauses) == 0 {
 		return Pause{}

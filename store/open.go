@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Options of a store; every zero value has a default.
@@ -228,7 +229,7 @@ func guarded(ctx context.Context, tx *bbolt.Tx, change func(*bbolt.Tx) error) er
 // its header page was written and only the fsync failed, readers see the
 // transaction and the disk may not have it: then nothing more is answered.
 func (s *Store) commitFailed(id int, cause error) error {
-	if errors.Is(cause, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(cause, bolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -252,7 +253,7 @@ func (s *Store) read(ctx context.Context, look func(*bbolt.Tx) error) error {
 		return ErrFailed
 	}
 	err := s.db.View(look)
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
 	return err

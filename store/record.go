@@ -1,12 +1,12 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -87,7 +87,7 @@ func name(what, s string) error {
 		return fmt.Errorf("the %s is empty", what)
 	case len(s) > maxName:
 		return fmt.Errorf("the %s has %d bytes; at most %d can be stored", what, len(s), maxName)
-	case bytes.IndexByte([]byte(s), 0) >= 0:
+	case strings.IndexByte(s, 0) >= 0:
 		return errors.New("the " + what + " holds a zero byte")
 	}
 	return nil

@@ -45,7 +45,7 @@ func testEvents(t *testing.T, b bundle) {
 		t.Errorf("a refused batch of events left something:\n%s", diff)
 	}
 	boom := errors.New("boom")
-	if err := b.Audit(t.Context(), 2, func(approvals.Event) error { return boom }); err != boom {
+	if err := b.Audit(t.Context(), 2, func(approvals.Event) error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("the visitor's error: %v", err)
 	}
 	missing, ok := errors.AsType[*store.ChainError](b.Audit(t.Context(), 9, func(approvals.Event) error { return nil }))

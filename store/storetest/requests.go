@@ -55,7 +55,7 @@ func testChanges(t *testing.T, b bundle) {
 			func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
 				r.State = approvals.Approved
 				return r, event, boom
-			}, func(err error) bool { return err == boom }},
+			}, func(err error) bool { return errors.Is(err, boom) }},
 		"a change without events changes nothing": {
 			func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
 				r.State = approvals.Approved

@@ -286,7 +286,7 @@ func testContext(t *testing.T, b bundle) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a vote whose context ended: %v", err)
 	}
-	for title, call := range calls(b, ctx, "orders") {
+	for title, call := range calls(ctx, b, "orders") {
 		if err := call(); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with an ended context: %v", title, err)
 		}
@@ -297,7 +297,7 @@ func testContext(t *testing.T, b bundle) {
 }
 
 // calls is every method that takes a context and a name.
-func calls(b bundle, ctx context.Context, name string) map[string]func() error {
+func calls(ctx context.Context, b bundle, name string) map[string]func() error {
 	event := []approvals.Event{{Subject: name, Kind: "x"}}
 	out := map[string]func() error{
 		"append":     func() error { return b.Append(ctx, event) },
@@ -330,7 +330,7 @@ func calls(b bundle, ctx context.Context, name string) map[string]func() error {
 
 func testNames(t *testing.T, b bundle) {
 	for _, bad := range []string{"", "with a \x00 in it", strings.Repeat("x", 40_000)} {
-		for title, call := range calls(b, t.Context(), bad) {
+		for title, call := range calls(t.Context(), b, bad) {
 			if err := call(); err == nil {
 				t.Errorf("%s takes a name of %d bytes: %q…", title, len(bad), bad[:min(20, len(bad))])
 			}
@@ -340,7 +340,7 @@ func testNames(t *testing.T, b bundle) {
 		t.Errorf("something was written: %v", events)
 	}
 	good := []string{"ü", "a/b", " ", "request/x", strings.Repeat("x", 1000)}
-	for title, call := range calls(b, t.Context(), good[0]) {
+	for title, call := range calls(t.Context(), b, good[0]) {
 		if err := call(); err != nil && title != "advance" {
 			t.Errorf("%s refuses %q: %v", title, good[0], err)
 		}

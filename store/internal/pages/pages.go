@@ -124,7 +124,8 @@ func (c *checker) page(id uint64) (page, error) {
 	if err := c.claim(id, p.overflow, inUse); err != nil || p.overflow == 0 {
 		return p, err
 	}
-	p.data = append(first, make([]byte, int64(p.overflow)*size)...)
+	p.data = make([]byte, (int64(p.overflow)+1)*size)
+	copy(p.data, first)
 	return p, c.read(p.data[size:], (int64(id)+1)*size)
 }
 

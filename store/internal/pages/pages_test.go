@@ -193,7 +193,7 @@ func TestCheckPassesErrorsOn(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	visit := func([][]byte, []byte, []byte) error { return boom }
-	if err := pages.Check(file, 1<<20, visit); err != boom {
+	if err := pages.Check(file, 1<<20, visit); !errors.Is(err, boom) {
 		t.Errorf("the visitor's error: %v", err)
 	}
 	if err := file.Close(); err != nil {

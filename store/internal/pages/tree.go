@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // entry is one element of a leaf or a branch.
@@ -63,7 +64,7 @@ func (c *checker) leaf(p page, path [][]byte, least, below []byte, depth int) er
 	}
 	for _, e := range entries {
 		if e.bucket {
-			err = c.bucket(e, append(path[:len(path):len(path)], e.key), depth)
+			err = c.bucket(e, append(slices.Clip(path), e.key), depth)
 		} else {
 			err = c.visit(path, e.key, e.value)
 		}
