@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -371,5 +372,22 @@ func TestNewFileIsPrivateAndAlone(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+}
+
+// TestOpenWarnsOfAnOpenDoor: a file that everybody may read is opened, and said so.
+func TestOpenWarnsOfAnOpenDoor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o660: false, 0o604: true} {
+		s := open(t, path, store.Options{})
+		must(t, s.Close())
+		must(t, os.Chmod(path, mode))
+		var log bytes.Buffer
+		s = open(t, path, store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		must(t, s.Close())
+		if warned := strings.Contains(log.String(), "every user of this machine"); warned != want {
+			t.Errorf("mode %s: %q", mode, log.String())
+		}
 	}
 }
