@@ -54,7 +54,7 @@ func (p *bundle) stop(t testing.TB, i int) {
 	must(t, p.Nodes[i].Server.StopFast(t.Context()))
 }
 
-func TestLastRecordIsTheShutdownCheckpointAfterACleanStop(t *testing.T) {
+func TestLastRecordIsTheShutdownCheckpointFromACleanStopToTheRestart(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]map[string]string{
 		"plainly": nil,
@@ -86,6 +86,17 @@ func TestLastRecordIsTheShutdownCheckpointAfterACleanStop(t *testing.T) {
 				if err != nil || again != end {
 					t.Errorf("asked again: %+v, %v", again, err)
 				}
+
+				// An old shutdown checkpoint with anything behind it is not the end.
+				_, err = p.Nodes[0].Server.Start(t.Context())
+				must(t, err)
+				must(t, p.Nodes[0].Server.WaitReady(t.Context()))
+				p.admin(t, 0, "postgres", "SELECT pg_logical_emit_message(true, 'twokey', 'after the restart')")
+				eventually(t, "the message has come over", func() bool {
+					end, err := gate(t.Context())
+					must(t, err)
+					return !end.Shutdown
+				})
 			})
 		})
 	}
@@ -101,28 +112,6 @@ func TestLastRecordIsNoShutdownCheckpointAfterACrash(t *testing.T) {
 		if err != nil || end.Shutdown || end.End == 0 {
 			t.Errorf("after a crash right behind a checkpoint: %+v, %v", end, err)
 		}
-	})
-}
-
-// An old shutdown checkpoint with anything behind it is not the end.
-func TestRecordsAfterAShutdownCheckpointCloseTheGate(t *testing.T) {
-	t.Parallel()
-	bothWays(t, nil, func(t *testing.T, p *bundle, gate func(context.Context) (actions.WALEnd, error)) {
-		p.stop(t, 0)
-		eventually(t, "the gate is passed", func() bool {
-			end, err := gate(t.Context())
-			must(t, err)
-			return end.Shutdown
-		})
-		_, err := p.Nodes[0].Server.Start(t.Context())
-		must(t, err)
-		must(t, p.Nodes[0].Server.WaitReady(t.Context()))
-		p.admin(t, 0, "postgres", "SELECT pg_logical_emit_message(true, 'twokey', 'after the restart')")
-		eventually(t, "the message has come over", func() bool {
-			end, err := gate(t.Context())
-			must(t, err)
-			return !end.Shutdown
-		})
 	})
 }
 

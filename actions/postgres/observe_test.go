@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -9,9 +10,20 @@ import (
 	"twokey/actions/postgres"
 )
 
-func TestObservationOfAHealthyPairIsComplete(t *testing.T) {
+// Looking changes nothing, so one pair serves these in turn.
+func TestLooking(t *testing.T) {
 	t.Parallel()
-	p := newBundle(t, nil)
+	inTurn(t, newBundle(t, nil), []step{
+		{"an observation of a healthy pair is complete", observationOfAHealthyPairIsComplete},
+		{"a write of the bot never changes what its session sees", observationNeverChangesWhatItsSessionSees},
+		{"looks at once do not wait for each other", looksAtOnceDoNotWaitForEachOther},
+		{"the time of the reload is the server's own whatever the session's age", reloadTimeIsTheServersOwnWhateverTheSessionsAge},
+		{"one session is kept", observationKeepsOneSession},
+		{"a look survives the loss of its kept session", lookSurvivesTheLossOfItsKeptSession},
+	})
+}
+
+func observationOfAHealthyPairIsComplete(t *testing.T, p *bundle) {
 	a, b := server(t, p.a), server(t, p.b)
 
 	if a.InRecovery || !b.InRecovery {
@@ -56,9 +68,7 @@ func TestObservationOfAHealthyPairIsComplete(t *testing.T) {
 	}
 }
 
-func TestObservationNeverChangesWhatItsSessionSees(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func observationNeverChangesWhatItsSessionSees(t *testing.T, p *bundle) {
 	server(t, p.a)
 	must(t, p.a.ProbeWrite(t.Context())) // on the same kept session, at synchronous_commit = local
 	if got := server(t, p.a).Settings["synchronous_commit"]; got != "on" {
@@ -66,9 +76,7 @@ func TestObservationNeverChangesWhatItsSessionSees(t *testing.T) {
 	}
 }
 
-func TestReloadTimeIsTheServersOwnWhateverTheSessionsAge(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func reloadTimeIsTheServersOwnWhateverTheSessionsAge(t *testing.T, p *bundle) {
 	before := server(t, p.a).ConfLoaded
 	admin := p.adminConn(t, 0, "postgres")
 	for range 3 {
@@ -88,9 +96,7 @@ func TestReloadTimeIsTheServersOwnWhateverTheSessionsAge(t *testing.T) {
 	}
 }
 
-func TestObservationKeepsOneSession(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func observationKeepsOneSession(t *testing.T, p *bundle) {
 	for range 5 {
 		server(t, p.a)
 	}
@@ -104,9 +110,7 @@ func TestObservationKeepsOneSession(t *testing.T) {
 	}
 }
 
-func TestLooksAtOnceDoNotWaitForEachOther(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func looksAtOnceDoNotWaitForEachOther(t *testing.T, p *bundle) {
 	done := make(chan actions.Observation)
 	for range 8 {
 		go func() { done <- p.a.Observe(t.Context()) }()
@@ -118,9 +122,7 @@ func TestLooksAtOnceDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
-func TestLookSurvivesTheLossOfItsKeptSession(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func lookSurvivesTheLossOfItsKeptSession(t *testing.T, p *bundle) {
 	server(t, p.a)
 	p.admin(t, 0, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'twokey_bot'")
 	server(t, p.a)
@@ -217,8 +219,15 @@ func TestWaitingAndPreparedTransactionsAreCounted(t *testing.T) {
 
 func locked(t testing.TB, n *postgres.Node) actions.Session {
 	t.Helper()
-	s, err := n.Lock(t.Context(), 77)
-	must(t, err)
+	var s actions.Session
+	eventually(t, "whoever had the lock before is gone", func() bool {
+		var err error
+		s, err = n.Lock(t.Context(), 77)
+		if !errors.Is(err, actions.ErrLocked) {
+			must(t, err)
+		}
+		return err == nil
+	})
 	t.Cleanup(s.Close)
 	return s
 }

@@ -126,3 +126,29 @@ func timeout(t testing.TB, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// step is one of several tests that share a pair.
+type step struct {
+	what string
+	do   func(*testing.T, *bundle)
+}
+
+// inTurn runs tests on one pair, one after the other. Each gets nodes of its
+// own, finds the pair streaming, and may leave its standby frozen.
+func inTurn(t *testing.T, p *bundle, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		t.Run(s.what, func(t *testing.T) {
+			own := &bundle{Pair: p.Pair, a: p.node(t, 0), b: p.node(t, 1)}
+			session, err := own.b.Lock(t.Context(), 1)
+			must(t, err)
+			must(t, session.Thaw(timeout(t, 20*time.Second)))
+			session.Close()
+			eventually(t, "the pair streams", func() bool {
+				a := server(t, own.a)
+				return len(a.Standbys) == 1 && a.Standbys[0].State == "streaming"
+			})
+			s.do(t, own)
+		})
+	}
+}

@@ -13,9 +13,7 @@ import (
 	"twokey/actions/postgres"
 )
 
-func TestLockIsHeldByOneAtATime(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func lockIsHeldByOneAtATime(t *testing.T, p *bundle) {
 	for what, n := range map[string]*postgres.Node{"primary": p.a, "standby": p.b} {
 		first, err := n.Lock(t.Context(), 42)
 		must(t, err)
@@ -44,9 +42,7 @@ func TestLockIsHeldByOneAtATime(t *testing.T) {
 	}
 }
 
-func TestLockThatIsLostStopsEverything(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func lockThatIsLostStopsEverything(t *testing.T, p *bundle) {
 	s := locked(t, p.b)
 	p.admin(t, 1, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'twokey_bot'")
 	if err := s.Alive(t.Context()); err == nil {
@@ -60,9 +56,7 @@ func TestLockThatIsLostStopsEverything(t *testing.T) {
 	}
 }
 
-func TestFreezeStopsAcknowledgementsUntilTheThaw(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func freezeStopsAcknowledgementsUntilTheThaw(t *testing.T, p *bundle) {
 	p.admin(t, 0, p.Database, "CREATE TABLE w (id int)")
 	slot := server(t, p.b).Settings["primary_slot_name"]
 	s := locked(t, p.b)
@@ -91,9 +85,7 @@ func TestFreezeStopsAcknowledgementsUntilTheThaw(t *testing.T) {
 	}
 }
 
-func TestFreezeOutlivesARestart(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func freezeOutlivesARestart(t *testing.T, p *bundle) {
 	s, err := p.b.Lock(t.Context(), 1)
 	must(t, err)
 	must(t, s.Freeze(timeout(t, 20*time.Second)))
@@ -107,9 +99,7 @@ func TestFreezeOutlivesARestart(t *testing.T) {
 	}
 }
 
-func TestFreezeLetsPausedReplayGoOn(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func freezeLetsPausedReplayGoOn(t *testing.T, p *bundle) {
 	p.admin(t, 1, "postgres", "SELECT pg_wal_replay_pause()")
 	eventually(t, "replay is paused", func() bool { return server(t, p.b).ReplayPause == "paused" })
 	s := locked(t, p.b)
@@ -119,18 +109,16 @@ func TestFreezeLetsPausedReplayGoOn(t *testing.T) {
 	}
 }
 
-func TestFreezeEndsTheSessionsThatHoldUpReplay(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, map[string]string{"max_standby_streaming_delay": "-1"})
-	p.admin(t, 0, p.Database, "CREATE TABLE w (id int)", "INSERT INTO w SELECT generate_series(1, 100)")
+func freezeEndsTheSessionsThatHoldUpReplay(t *testing.T, p *bundle) {
+	p.admin(t, 0, p.Database, "CREATE TABLE held (id int)", "INSERT INTO held SELECT generate_series(1, 100)")
 	eventually(t, "the rows are over", func() bool { return server(t, p.b).ReplayLSN >= server(t, p.a).FlushLSN })
 	holder := p.adminConn(t, 1, p.Database) // a superuser's: pg_signal_backend wouldn't reach it
 	ask[int](t, holder, "SELECT 1")
-	for _, q := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM w"} {
+	for _, q := range []string{"BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM held"} {
 		_, err := holder.Exec(t.Context(), q)
 		must(t, err)
 	}
-	p.admin(t, 0, p.Database, "DELETE FROM w", "VACUUM w")
+	p.admin(t, 0, p.Database, "DELETE FROM held", "VACUUM held")
 	eventually(t, "replay waits for the session", func() bool { return server(t, p.b).ReplayConflict })
 	must(t, locked(t, p.b).Freeze(timeout(t, 20*time.Second)))
 	if b := server(t, p.b); b.Receivers != 0 || b.ReplayConflict {
@@ -141,9 +129,7 @@ func TestFreezeEndsTheSessionsThatHoldUpReplay(t *testing.T) {
 	}
 }
 
-func TestSessionsOutsideATransactionAreLeftAlone(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func sessionsOutsideATransactionAreLeftAlone(t *testing.T, p *bundle) {
 	idle, busy := p.adminConn(t, 1, p.Database), p.adminConn(t, 1, p.Database)
 	_, err := busy.Exec(t.Context(), "BEGIN")
 	must(t, err)
@@ -163,9 +149,7 @@ func TestSessionsOutsideATransactionAreLeftAlone(t *testing.T) {
 }
 
 // With its startup process held, a standby can't stop its receiver.
-func TestFreezeThatDoesNotTakeIsNotFrozen(t *testing.T) {
-	t.Parallel()
-	p := newBundle(t, nil)
+func freezeThatDoesNotTakeIsNotFrozen(t *testing.T, p *bundle) {
 	s := locked(t, p.b)
 	release := holdProcess(t, p, 1, "startup")
 	err := s.Freeze(timeout(t, 500*time.Millisecond))
@@ -181,9 +165,21 @@ func TestFreezeThatDoesNotTakeIsNotFrozen(t *testing.T) {
 	})
 }
 
-func TestFreezeOfAPrimaryIsRefused(t *testing.T) {
+// Each thaws again, or leaves that to the next one's beginning.
+func TestFreeze(t *testing.T) {
 	t.Parallel()
-	p := newBundle(t, nil)
+	inTurn(t, newBundle(t, map[string]string{"max_standby_streaming_delay": "-1"}), []step{
+		{"of a primary it is refused", freezeOfAPrimaryIsRefused},
+		{"it stops acknowledgements until the thaw", freezeStopsAcknowledgementsUntilTheThaw},
+		{"it lets paused replay go on", freezeLetsPausedReplayGoOn},
+		{"sessions outside of a transaction are left alone", sessionsOutsideATransactionAreLeftAlone},
+		{"it ends the sessions that hold up replay", freezeEndsTheSessionsThatHoldUpReplay},
+		{"one that does not take is not called one", freezeThatDoesNotTakeIsNotFrozen},
+		{"it outlives a restart", freezeOutlivesARestart},
+	})
+}
+
+func freezeOfAPrimaryIsRefused(t *testing.T, p *bundle) {
 	s := locked(t, p.a)
 	if err := s.Freeze(t.Context()); err == nil || isUncertain(err) {
 		t.Errorf("%v", err)
@@ -247,9 +243,16 @@ func TestPromotionWithoutTheRightIsACertainFailure(t *testing.T) {
 	}
 }
 
-func TestCanceledContextStartsNothing(t *testing.T) {
+func TestLock(t *testing.T) {
 	t.Parallel()
-	p := newBundle(t, nil)
+	inTurn(t, newBundle(t, nil), []step{
+		{"an ended context starts nothing", canceledContextStartsNothing},
+		{"it is held by one at a time", lockIsHeldByOneAtATime},
+		{"one that is lost stops everything", lockThatIsLostStopsEverything},
+	})
+}
+
+func canceledContextStartsNothing(t *testing.T, p *bundle) {
 	s := locked(t, p.b)
 	why := errors.New("the other lock is lost")
 	ctx, cancel := context.WithCancelCause(t.Context())
