@@ -52,17 +52,21 @@ func LookupUser(name string) (*User, error) {
 	return &User{Name: name, UID: uint32(uid), GID: uint32(gid)}, nil
 }
 
+// other tells whether this is another user than the caller, so that there is anything to give away. Only root
+// may do that.
+func (u *User) other() bool { return u != nil && int(u.UID) != os.Geteuid() }
+
 func (u *User) credential() *syscall.Credential {
-	if u == nil {
+	if !u.other() {
 		return nil
 	}
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID}
 }
 
-// Own gives a file or folder with all that is in it to the user; without a user it does nothing. Symbolic
-// links are given away themselves, never followed.
+// Own gives a file or folder with all that is in it to the user; without another user it does nothing.
+// Symbolic links are given away themselves, never followed.
 func (u *User) Own(path string) error {
-	if u == nil {
+	if !u.other() {
 		return nil
 	}
 	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
