@@ -50,7 +50,9 @@ type execution struct {
 	mark         stopMark
 	out          Outcome
 	late         []Entry // entries of the write pause, journaled after it
-	frozen       bool
+	prepared     bool    // the new primary was changed, or may have been
+	ordered      bool    // so was the old one's stop
+	frozen       bool    // and so was the new one frozen
 }
 
 // stopMark is what the gate is measured against, kept in the journal with the

@@ -170,6 +170,7 @@ func (x *execution) unfreeze(ctx context.Context, cause error) ending {
 			return x.lost(errors.Join(cause, err), fmt.Sprintf("On %s: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To))
 		}
 	}
+	x.tidyUndone(context.WithoutCancel(ctx))
 	return ending{cause: approvals.Abort, why: fmt.Sprintf("%v. %s was not promoted and is not frozen any more; %s is as it was, or off where it was fenced.", cause, x.plan.To, x.plan.From)}
 }
 

@@ -21,7 +21,7 @@ func (x *execution) switchover(ctx context.Context) ending {
 	calm := context.WithoutCancel(ctx) // a bot that is told to end doesn't leave writers waiting
 	clear, err := x.stopAndGate(calm)
 	if err != nil {
-		return x.takeBack(calm, err, true)
+		return x.takeBack(calm, err, x.ordered)
 	}
 	return x.forward(ctx, clear)
 }
@@ -48,6 +48,7 @@ func (x *execution) beforeStop(ctx context.Context) error {
 // prepare makes the new primary ready for being one: a slot for the old one,
 // and its names as the policy wants them, confirmed by its checkpointer.
 func (x *execution) prepare(ctx context.Context) (string, error) {
+	x.prepared = true
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "preparing "+x.plan.To)
 	defer cancel()
 	old, _ := x.pair.Node(x.plan.From)
@@ -100,6 +101,7 @@ func (x *execution) stopAndGate(ctx context.Context) (Clearance, error) {
 		return Clearance{}, &StepError{OpStop, x.plan.From, err}
 	}
 	x.mark.At = x.desk.now()
+	x.ordered = true
 	if err := x.quick(ctx, OpStop, x.plan.From, x.stop); err != nil {
 		return Clearance{}, err
 	}
@@ -203,7 +205,11 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 }
 
 // tidyUndone takes back what prepare did; it can wait for people if it fails.
+// An attempt that did not come as far must not: what is there then is another's.
 func (x *execution) tidyUndone(ctx context.Context) {
+	if !x.prepared {
+		return
+	}
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "tidying up")
 	defer cancel()
 	old, _ := x.pair.Node(x.plan.From)
