@@ -98,22 +98,38 @@ func (n *Node) connect(ctx context.Context, database string, timeout time.Durati
 			w.Store(w.Load() || notice.SeverityUnlocalized == "WARNING")
 		}
 	}
-	var refused atomic.Bool
-	cfg.DialFunc = watchTLS(n.opt.Dial, &refused)
+	l := newLine(n.opt.Dial)
+	cfg.DialFunc = l.connect
 	c, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil && refused.Load() && cfg.TLSConfig != nil {
-		err = errors.Join(errNoTLS, err)
+	if err != nil {
+		l.cut()
+		if l.refused.Load() && cfg.TLSConfig != nil {
+			err = errors.Join(errNoTLS, err)
+		}
+		return nil, err
 	}
-	return c, err
+	c.PgConn().CustomData()[lineKey] = l
+	return c, nil
 }
 
+const lineKey = "twokey line"
+
 // end closes a connection without making anybody wait for it; Close does.
+// After a broken call the driver first tries to cancel the statement, in the
+// background and for long when nobody answers; Close cuts that short.
 func (n *Node) end(c *pgx.Conn) {
+	l := c.PgConn().CustomData()[lineKey].(*line)
 	n.ending.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer l.cut()
+		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)
 		defer cancel()
 		c.Close(ctx)
-		<-c.PgConn().CleanupDone() // after a broken call pgx closes in the background
+		select {
+		case <-c.PgConn().CleanupDone():
+		case <-n.hurry:
+			l.cut()
+			<-c.PgConn().CleanupDone()
+		}
 	})
 }
 

@@ -376,3 +376,28 @@ func certificate(t *testing.T) (dir, ca string) {
 	}
 	return dir, filepath.Join(dir, "server.crt")
 }
+
+// A server that hangs in the middle of a statement doesn't hold up the end.
+func TestCloseIsPromptWhateverTheServerDoes(t *testing.T) {
+	t.Parallel()
+	p := newBundle(t, nil)
+	n := p.node(t, 0)
+	server(t, n)
+	must(t, p.Nodes[0].Server.Freeze(t.Context()))
+	o := n.Observe(timeout(t, 200*time.Millisecond))
+	closed := make(chan struct{})
+	go func() {
+		n.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(12 * time.Second): // the driver alone would take 15 s
+		t.Error("closing takes as long as the server hangs")
+	}
+	must(t, p.Nodes[0].Server.Thaw(t.Context()))
+	<-closed
+	if o.Failure == nil {
+		t.Error("a server that was stopped has answered")
+	}
+}

@@ -55,6 +55,7 @@ type Node struct {
 	unlogged unloggedCount
 
 	ending sync.WaitGroup // connections that are being closed
+	hurry  chan struct{}  // closed when that must take no longer
 }
 
 var (
@@ -73,7 +74,7 @@ func New(opt Options) (*Node, error) {
 	case strings.Contains(opt.Host, ","):
 		return nil, fmt.Errorf("node %s: host %q is a list, it must be one server", opt.Node.Name, opt.Host)
 	}
-	n := &Node{opt: opt}
+	n := &Node{opt: opt, hurry: make(chan struct{})}
 	if _, err := n.config(opt.Database, 0); err != nil {
 		return nil, fmt.Errorf("node %s: %w", opt.Node.Name, err)
 	}
@@ -120,15 +121,25 @@ const (
 	keepCount    = 3
 )
 
+// closeGrace is how long connections may take to end in good order.
+const closeGrace = time.Second
+
 // Close ends the kept session and waits until every connection that was given
-// up is really closed. Sessions of Lock are their holder's to close.
+// up is really closed; what takes longer than a moment is cut. Sessions of
+// Lock are their holder's to close, before this.
 func (n *Node) Close() {
 	n.mu.Lock()
-	idle := n.idle
+	idle, again := n.idle, n.closed
 	n.idle, n.closed = nil, true
 	n.mu.Unlock()
+	if again {
+		n.ending.Wait()
+		return
+	}
 	if idle != nil {
 		n.end(idle.conn)
 	}
+	timer := time.AfterFunc(closeGrace, func() { close(n.hurry) })
+	defer timer.Stop()
 	n.ending.Wait()
 }

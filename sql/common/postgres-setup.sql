@@ -14,6 +14,10 @@
 -- keeps it when the parameter is not given. Prefer verifiers: then no password
 -- ever reaches the server or its log (the bot's own tools always make one).
 --
+-- By hand, on the primary:
+--   psql -d postgres -c 'CREATE DATABASE twokey'
+--   (echo "SET twokey.bot_password = '…';"; cat postgres-setup.sql) | psql -d twokey -v ON_ERROR_STOP=1
+--
 -- Nothing here is psql's own: no meta commands, no COPY, no CREATE DATABASE, so
 -- any client can send the file as one simple query, which makes it one
 -- transaction.
