@@ -62,7 +62,7 @@ func (w *Workspace) commandDone(who Account, where Channel, command, text string
 		return d
 	}
 	if a.str("response_type") == "in_channel" {
-		typed := Message{Channel: where.ID, User: who.ID, Text: strings.TrimSpace(command + " " + text), From: "command"}
+		typed := Message{Channel: where.ID, User: who.ID, Text: escaper.Replace(strings.TrimSpace(command + " " + text)), From: "command"}
 		if _, err := w.publish(typed); err != nil {
 			w.opt.Log.Error("simulated workspace: show a command", "error", err)
 		}
@@ -89,13 +89,16 @@ func (w *Workspace) slackbot(userID, channelID, text string) {
 	w.whisper(Message{Channel: channelID, User: "USLACKBOT", To: userID, Text: text, From: "slackbot"})
 }
 
-// Say posts a person's own message to a channel.
+// escaper does what Slack does to what people type, so that it is no markup.
+var escaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// Say posts a person's own message to a channel. The stored text is escaped.
 func (w *Workspace) Say(userID, channelID, text string) (Message, error) {
 	who, where, err := w.present(userID, channelID)
 	if err != nil {
 		return Message{}, fmt.Errorf("say something: %w", err)
 	}
-	return w.publish(Message{Channel: where.ID, User: who.ID, Text: text, From: "person"})
+	return w.publish(Message{Channel: where.ID, User: who.ID, Text: escaper.Replace(text), From: "person"})
 }
 
 // DeleteMessage removes a message, as a workspace's administrator can; the app

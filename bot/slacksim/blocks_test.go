@@ -133,6 +133,8 @@ func TestInvalidBlocksSayWhereAndWhy(t *testing.T) {
 		{"two elements of one action_id", object{"type": "actions", "elements": []object{aButton(nil), aButton(nil)}}, "`action_id` \"a\" already exists [json-pointer:/blocks/0/elements/1/action_id]"},
 		{"an image without an address", object{"type": "image", "alt_text": "a"}, "must define either `image_url` or `slack_file` [json-pointer:/blocks/0]"},
 		{"an address that is none", object{"type": "actions", "elements": []object{aButton(object{"url": "nowhere"})}}, "invalid url [json-pointer:/blocks/0/elements/0/url]"},
+		{"a table with a cell that is none", object{"type": "table", "rows": []any{[]any{"x"}}}, "must be an object [json-pointer:/blocks/0/rows/0/0]"},
+		{"rich text of an unknown part", object{"type": "rich_text", "elements": []object{{"type": "poem"}}}, "unsupported type: poem [json-pointer:/blocks/0/elements/0/type]"},
 		{"no elements", object{"type": "actions", "elements": []object{}}, "no fewer than 1 items allowed [json-pointer:/blocks/0/elements]"},
 		{"elements that are no list", object{"type": "actions", "elements": "x"}, "must be an array [json-pointer:/blocks/0/elements]"},
 		{"a flag that is a string", object{"type": "section", "expand": "yes", "text": text("mrkdwn", 1)}, "must be a boolean [json-pointer:/blocks/0/expand]"},

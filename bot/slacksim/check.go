@@ -282,6 +282,29 @@ func (c *checker) together(at, typ string, m map[string]any) {
 	case "markdown":
 		text, _ := m["text"].(string)
 		c.text += utf8.RuneCountInString(text)
+	case "rich_text":
+		c.each(at+"/elements", m["elements"], 0, func(at string, v any) {
+			c.typed(at, v, []string{"rich_text_section", "rich_text_list", "rich_text_preformatted", "rich_text_quote"})
+		})
+	case "table":
+		c.each(at+"/rows", m["rows"], 100, func(at string, row any) {
+			c.each(at, row, 20, func(at string, v any) { c.typed(at, v, []string{"raw_text", "rich_text"}) })
+		})
+	}
+}
+
+// each visits a list of at most so many items; 0 for no bound.
+func (c *checker) each(at string, v any, most int, visit func(at string, v any)) {
+	list, ok := v.([]any)
+	if !ok {
+		c.complain(at, "must be an array")
+		return
+	}
+	if most > 0 && len(list) > most {
+		c.complain(at, "no more than %d items allowed", most)
+	}
+	for i, item := range list {
+		visit(at+"/"+strconv.Itoa(i), item)
 	}
 }
 

@@ -78,7 +78,7 @@ func fieldValue(block, element map[string]any, given map[string]string, strict b
 	}
 	optional, _ := block["optional"].(bool)
 	if strict && !optional && text == "" {
-		return nil, fmt.Errorf("Slack doesn't let %q be left empty", textOf(block["label"])) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("the input %q must not be left empty", textOf(block["label"]))
 	}
 	if strict {
 		return value, lengthOf(element, text)

@@ -63,7 +63,7 @@ func TestPageActsLikeAPerson(t *testing.T) {
 	if status, out := b.sim(t, "send", kind, object{"user": oncall, "channel": ops, "text": "/nope"}); status != 422 || out["error"] != "/nope is not a valid command" {
 		t.Errorf("unknown command: %d %v", status, out)
 	}
-	if status, _ := b.sim(t, "send", kind, object{"user": oncall, "channel": ops, "text": "hello"}); status != 200 {
+	if status, _ := b.sim(t, "send", kind, object{"user": oncall, "channel": ops, "text": "a <b> & <!channel>"}); status != 200 {
 		t.Errorf("message: %d", status)
 	}
 	if status, _ := b.sim(t, "press", kind, object{"user": dba1, "channel": ops, "ts": ts, "action": "votes/approve"}); status != 200 {
@@ -76,7 +76,7 @@ func TestPageActsLikeAPerson(t *testing.T) {
 	if len(got) != 2 || got[0].Path != "/slack/commands" || got[1].Path != "/slack/interactions" {
 		t.Errorf("the app got %+v", got)
 	}
-	if m := b.Messages(ops); len(m) != 2 || m[1].Text != "hello" || m[1].User != oncall {
+	if m := b.Messages(ops); len(m) != 2 || m[1].Text != "a &lt;b&gt; &amp; &lt;!channel&gt;" || m[1].User != oncall {
 		t.Errorf("messages %+v", m)
 	}
 }

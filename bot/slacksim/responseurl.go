@@ -12,7 +12,8 @@ import (
 // thirty minutes.
 type responseURL struct {
 	user, channel string
-	original      Message // what a press was on; zero for a command
+	original      string // ts of the message that a press was on; empty for a command
+	ephemeral     bool   // whether that one is for the person alone
 	expires       time.Time
 	used          int
 }
@@ -21,10 +22,23 @@ func (w *Workspace) newResponseURL(user, channel string, original Message) strin
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.opt.Now()
-	maps.DeleteFunc(w.urls, func(_ string, u *responseURL) bool { return now.Sub(u.expires) > time.Minute })
+	w.pruneLocked(now)
 	id := w.opt.Team + "/" + randomHex(6) + "/" + randomHex(12)
-	w.urls[id] = &responseURL{user: user, channel: channel, original: original, expires: now.Add(responseURLLife)}
+	w.urls[id] = &responseURL{
+		user: user, channel: channel, original: original.TS, ephemeral: original.Ephemeral, expires: now.Add(responseURLLife),
+	}
 	return w.base + "/commands/" + id
+}
+
+// pruneLocked forgets triggers and response URLs a minute after their end, at
+// the latest when there are twice as many as were left the last time.
+func (w *Workspace) pruneLocked(now time.Time) {
+	if len(w.triggers)+len(w.urls) < w.pruneAt {
+		return
+	}
+	maps.DeleteFunc(w.triggers, func(_ string, t *trigger) bool { return now.Sub(t.expires) > time.Minute })
+	maps.DeleteFunc(w.urls, func(_ string, u *responseURL) bool { return now.Sub(u.expires) > time.Minute })
+	w.pruneAt = 2*(len(w.triggers)+len(w.urls)) + 256
 }
 
 // serveResponse takes an answer over a response URL.
@@ -101,7 +115,7 @@ func (w *Workspace) apply(u responseURL, a args) error {
 	if body.empty() {
 		return fail("no_text")
 	}
-	if a.flag("replace_original") && u.original.TS != "" {
+	if a.flag("replace_original") && u.original != "" {
 		return w.replaceOriginal(u, body)
 	}
 	m := Message{
@@ -118,41 +132,36 @@ func (w *Workspace) apply(u responseURL, a args) error {
 }
 
 func (w *Workspace) deleteOriginal(u responseURL) error {
-	if u.original.TS == "" {
-		return fail("message_not_found")
-	}
-	w.change(func(st *state) {
-		if u.original.Ephemeral {
-			st.ephemerals[u.user] = without(st.ephemerals[u.user], u.original.TS)
-		} else {
-			st.remove(u.channel, u.original.TS)
+	if u.ephemeral {
+		if w.Dismiss(u.user, u.original) != nil {
+			return fail("message_not_found")
 		}
-	})
-	if !u.original.Ephemeral {
-		w.emitMessage("message_deleted", u.original, u.original)
+		return nil
+	}
+	if w.DeleteMessage(u.channel, u.original) != nil {
+		return fail("message_not_found")
 	}
 	return nil
 }
 
 func (w *Workspace) replaceOriginal(u responseURL, body content) error {
 	var before, after Message
-	found := false
 	w.change(func(st *state) {
 		change := func(m Message) Message {
-			found, before, after = true, m, m.amended(body, true)
+			before, after = m, m.amended(body, true)
 			after.EditedTS = w.tsLocked()
 			return after
 		}
-		if u.original.Ephemeral {
-			st.editEphemeral(u.user, u.original.TS, change)
+		if u.ephemeral {
+			st.editEphemeral(u.user, u.original, change)
 		} else {
-			st.edit(u.channel, u.original.TS, change)
+			st.edit(u.channel, u.original, change)
 		}
 	})
-	if !found {
+	if after.TS == "" {
 		return fail("message_not_found")
 	}
-	if !u.original.Ephemeral {
+	if !u.ephemeral {
 		w.emitMessage("message_changed", after, before)
 	}
 	return nil

@@ -2,7 +2,6 @@ package slacksim
 
 import (
 	"fmt"
-	"maps"
 	"time"
 )
 
@@ -17,7 +16,7 @@ func (w *Workspace) newTrigger(user, channel string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.opt.Now()
-	maps.DeleteFunc(w.triggers, func(_ string, t *trigger) bool { return now.Sub(t.expires) > time.Minute })
+	w.pruneLocked(now)
 	w.ids++
 	id := fmt.Sprintf("%d.%d.%s", now.UnixMilli(), w.ids, randomHex(16))
 	w.triggers[id] = &trigger{user: user, channel: channel, expires: now.Add(triggerLife)}

@@ -37,6 +37,7 @@ type Workspace struct {
 	ids        uint64
 	triggers   map[string]*trigger
 	urls       map[string]*responseURL
+	pruneAt    int // how many triggers and URLs make it worth to look for old ones
 	failures   map[string]*Failure
 	buckets    map[string]*bucket
 	uploads    map[string]*upload
@@ -220,12 +221,6 @@ func (w *Workspace) newTS() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.tsLocked()
-}
-
-func (w *Workspace) baseURL() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.base
 }
 
 func randomHex(bytes int) string {

@@ -70,9 +70,7 @@ function Library({ blocks }) {
   const names = useNames();
   const hooks = useMemo(() => hooksFor(names), [names]);
   return (
-    <Boundary key={JSON.stringify(blocks)} block={blocks}>
-      <Rendered blocks={blocks} withoutWrapper theme={theme} hooks={hooks} className="rendered" />
-    </Boundary>
+    <Rendered key={JSON.stringify(blocks)} blocks={blocks} withoutWrapper theme={theme} hooks={hooks} className="rendered" />
   );
 }
 
@@ -82,7 +80,7 @@ export const Text = ({ text, plain }) => <TextObject text={{ type: plain ? "plai
 
 // ReadBlock is a block that is only read.
 function ReadBlock({ block }) {
-  if (block.type === "header") return <div class="kit-header" role="heading" aria-level={3}><TextObject text={block.text} /></div>;
+  if (block.type === "header") return <div class="kit-header" role="heading" aria-level={2}><TextObject text={block.text} /></div>;
   if (block.type === "context") return <div class="kit-context">{block.elements.map((e, i) => <InContext key={i} element={e} />)}</div>;
   if (block.type === "divider") return <hr />;
   if (block.type !== "section") return <Library blocks={[prepared(block)]} />;
@@ -110,26 +108,30 @@ const acts = new Set([
 // Blocks renders a message's or view's blocks; onAct gets (element, choice, ref)
 // where ref is block_id/action_id, renderInput draws input blocks.
 export function Blocks({ blocks, onAct, renderInput }) {
-  return blocks.map((block) => {
-    if (block.type === "input" && renderInput) return renderInput(block);
-    if (block.type === "actions") {
-      return (
-        <div class="actions" key={block.block_id} role="group" aria-label="Actions">
-          {block.elements.map((e) => <Control key={e.action_id} element={e} block={block} onAct={onAct} />)}
-        </div>
-      );
-    }
-    if (block.type === "section" && acts.has(block.accessory?.type)) {
-      const { accessory, ...rest } = block;
-      return (
-        <div class="with-accessory" key={block.block_id}>
-          <ReadBlock block={rest} />
-          <Control element={accessory} block={block} onAct={onAct} />
-        </div>
-      );
-    }
-    return <ReadBlock key={block.block_id} block={block} />;
-  });
+  return blocks.map((block) => (
+    <Boundary key={`${block.block_id} ${JSON.stringify(block)}`} block={block}>
+      <OneBlock block={block} onAct={onAct} renderInput={renderInput} />
+    </Boundary>
+  ));
+}
+
+function OneBlock({ block, onAct, renderInput }) {
+  if (block.type === "input" && renderInput) return renderInput(block);
+  if (block.type === "actions") {
+    return (
+      <div class="actions" role="group" aria-label="Actions">
+        {block.elements.map((e) => <Control key={e.action_id} element={e} block={block} onAct={onAct} />)}
+      </div>
+    );
+  }
+  if (block.type !== "section" || !acts.has(block.accessory?.type)) return <ReadBlock block={block} />;
+  const { accessory, ...rest } = block;
+  return (
+    <div class="with-accessory">
+      <ReadBlock block={rest} />
+      <Control element={accessory} block={block} onAct={onAct} />
+    </div>
+  );
 }
 
 function Control({ element, block, onAct }) {

@@ -30,7 +30,7 @@ export function Message({ message, me, onInspect, onThread, notify, marked, inTh
   return (
     <article
       class={`message ${message.ephemeral ? "ephemeral" : ""} ${marked ? "marked" : ""}`}
-      id={`m-${message.ts}`}
+      id={inThread ? undefined : `m-${message.ts}`}
       aria-busy={busy}
       aria-label={`${name}, ${clock(message.ts)}${message.ephemeral ? ", only visible to you" : ""}`}
     >

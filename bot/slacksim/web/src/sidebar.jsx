@@ -49,7 +49,7 @@ function Person({ account, me, onPick, shortcut, waiting }) {
         <b>{account.name}</b>
         <small>{tags.length ? tags.join(", ") : account.real_name}</small>
       </span>
-      {waiting > 0 && <span class="dot" title="has a dialog open" aria-label="has a dialog open" />}
+      {waiting > 0 && <span class="dot" role="img" title="has a dialog open" aria-label="has a dialog open" />}
     </label>
   );
 }
