@@ -16,10 +16,14 @@ var (
 	errForeignURL = errors.New("the response URL doesn't lead to Slack")
 )
 
-// failed names the method that err came from; nil stays nil.
-func failed(method string, err error) error {
+// failed names the method that err came from, and the deadline if it was one;
+// nil stays nil.
+func failed(ctx context.Context, method string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("slack %s: %w (%w)", method, err, cause)
 	}
 	return fmt.Errorf("slack %s: %w", method, err)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Options are what a Bot works with. Fields without a remark are needed.
@@ -69,6 +71,7 @@ type Bot struct {
 	courier *courier
 	seen    *inFlight
 	handler http.Handler
+	forged  rate.Sometimes // so that a forger can't fill the log
 
 	commands *crew // slash commands: they may wait for databases
 	presses  *crew // presses, submissions, events: never behind a flood of commands
@@ -96,6 +99,7 @@ func New(o Options) (*Bot, error) {
 	}
 	b := &Bot{
 		opt: o, slack: newClient(o), sign: signature{secret: o.SigningSecret, now: o.Now}, seen: newInFlight(o.Now),
+		forged:   rate.Sometimes{First: 10, Interval: 10 * time.Second},
 		commands: newCrew(commandCrew), presses: newCrew(pressCrew), up: make(chan struct{}),
 	}
 	b.courier = newCourier(o, b.slack)

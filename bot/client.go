@@ -59,7 +59,7 @@ func (c *client) post(ctx context.Context, channel string, m message, more ...sl
 	if err == nil && ts == "" {
 		err = errNoAnswer
 	}
-	return ts, failed("chat.postMessage", err)
+	return ts, failed(ctx, "chat.postMessage", err)
 }
 
 func (c *client) update(ctx context.Context, channel, ts string, m message, more ...slack.MsgOption) error {
@@ -69,14 +69,14 @@ func (c *client) update(ctx context.Context, channel, ts string, m message, more
 	if err == nil && got == "" {
 		err = errNoAnswer
 	}
-	return failed("chat.update", err)
+	return failed(ctx, "chat.update", err)
 }
 
 func (c *client) whisper(ctx context.Context, channel, user string, m message) error {
 	ctx, cancel := withTimeout(ctx, "chat.postEphemeral")
 	defer cancel()
 	_, err := c.api.PostEphemeralContext(ctx, channel, user, content(m))
-	return failed("chat.postEphemeral", err)
+	return failed(ctx, "chat.postEphemeral", err)
 }
 
 // respond answers over a response URL.
@@ -95,9 +95,9 @@ func (c *client) respond(ctx context.Context, address string, m message, public 
 		Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks}, ResponseType: kind, UnfurlLinks: &off, UnfurlMedia: &off,
 	})
 	if err != nil {
-		return failed("response_url", err)
+		return failed(ctx, "response_url", err)
 	}
-	return failed("response_url", withoutURL(c.postTo(ctx, address, body)))
+	return failed(ctx, "response_url", withoutURL(c.postTo(ctx, address, body)))
 }
 
 // postTo posts JSON. Slack answers "ok", or an error as JSON under any status.
@@ -151,7 +151,7 @@ func (c *client) open(ctx context.Context, trigger string, v slack.ModalViewRequ
 	defer cancel()
 	out, err := c.api.OpenViewContext(ctx, trigger, v)
 	if err != nil {
-		return "", failed("views.open", err)
+		return "", failed(ctx, "views.open", err)
 	}
 	return out.View.ID, nil
 }
@@ -160,14 +160,14 @@ func (c *client) change(ctx context.Context, viewID string, v slack.ModalViewReq
 	ctx, cancel := withTimeout(ctx, "views.update")
 	defer cancel()
 	_, err := c.api.UpdateViewContext(ctx, v, "", "", viewID)
-	return failed("views.update", err)
+	return failed(ctx, "views.update", err)
 }
 
 func (c *client) publish(ctx context.Context, user string, v slack.HomeTabViewRequest) error {
 	ctx, cancel := withTimeout(ctx, "views.publish")
 	defer cancel()
 	_, err := c.api.PublishViewContext(ctx, slack.PublishViewContextRequest{UserID: user, View: v})
-	return failed("views.publish", err)
+	return failed(ctx, "views.publish", err)
 }
 
 func (c *client) user(ctx context.Context, id string) (*slack.User, error) {
@@ -175,7 +175,7 @@ func (c *client) user(ctx context.Context, id string) (*slack.User, error) {
 	defer cancel()
 	u, err := c.api.GetUserInfoContext(ctx, id)
 	if err != nil {
-		return nil, failed("users.info", err)
+		return nil, failed(ctx, "users.info", err)
 	}
 	return u, nil
 }
@@ -184,7 +184,7 @@ func (c *client) permalink(ctx context.Context, p spot) (string, error) {
 	ctx, cancel := withTimeout(ctx, "chat.getPermalink")
 	defer cancel()
 	link, err := c.api.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: p.channel, Ts: p.ts})
-	return link, failed("chat.getPermalink", err)
+	return link, failed(ctx, "chat.getPermalink", err)
 }
 
 // find searches the channel since oldest for the message that delivers key, and
@@ -198,7 +198,7 @@ func (c *client) find(ctx context.Context, channel, key string, oldest time.Time
 	for range maxHistoryPages {
 		page, err := c.api.GetConversationHistoryContext(ctx, ask)
 		if err != nil {
-			return "", failed("conversations.history", err)
+			return "", failed(ctx, "conversations.history", err)
 		}
 		for _, m := range page.Messages {
 			if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {

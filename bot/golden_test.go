@@ -117,13 +117,13 @@ func readable(t *testing.T, m bot.Rendered) string {
 
 // tale builds a request step by step with the state machine itself.
 type tale struct {
-	t       *testing.T
+	t       testing.TB
 	scene   bot.Scene
 	policy  approvals.Policy
 	elapsed time.Duration
 }
 
-func newTale(t *testing.T, plan actions.Plan) *tale {
+func newTale(t testing.TB, plan actions.Plan) *tale {
 	t.Helper()
 	data, err := json.Marshal(plan)
 	if err != nil {

@@ -44,7 +44,9 @@ func (b *Bot) verified(next func(http.ResponseWriter, delivery)) http.HandlerFun
 			return
 		}
 		if !b.sign.genuine(r.Header, body) {
-			b.opt.Log.Warn("a delivery was refused: its signature or timestamp is not Slack's", "path", r.URL.Path, "remote", r.RemoteAddr)
+			b.forged.Do(func() {
+				b.opt.Log.Warn("a delivery was refused: its signature or timestamp is not Slack's", "path", r.URL.Path, "remote", r.RemoteAddr)
+			})
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}

@@ -282,7 +282,7 @@ func TestNoReportBreaksALimitOfSlack(t *testing.T) {
 		for range rapid.IntRange(0, 12).Draw(t, "checks") {
 			rep.Verdict.Checks = append(rep.Verdict.Checks, actions.Check{Title: word("title"), Status: actions.Bad, Detail: word("detail"), Fix: word("fix")})
 		}
-		reports := make([]actions.Report, rapid.IntRange(1, 30).Draw(t, "pairs"))
+		reports := make([]actions.Report, rapid.IntRange(1, 12).Draw(t, "pairs"))
 		for i := range reports {
 			reports[i] = rep
 		}

@@ -113,11 +113,12 @@ func clip(s string, limit int) string {
 		return s
 	}
 	length, end := lengthOf(ellipsis), 0
-	for i, r := range s {
+	for end < len(s) {
+		r, n := utf8.DecodeRuneInString(s[end:])
 		if length += width(r); length > limit {
 			break
 		}
-		end = i + utf8.RuneLen(r)
+		end += n
 	}
 	return strings.TrimRight(s[:end], "\u200D\uFE0F ") + ellipsis
 }

@@ -74,11 +74,7 @@ func (v view) servingLine() markup {
 func (v view) report(p *page) {
 	o := v.outcome
 	v.proof(p)
-	if o.Synchronous.IsZero() {
-		p.section(":warning: No synchronous standby: the guarantee is off until there is one.")
-	} else {
-		p.section(say("Synchronous again since %s.", when(o.Synchronous)))
-	}
+	p.section(v.guarantee())
 	if o.Rejoin != nil {
 		p.section(rejoinLine(*o.Rejoin))
 	}
@@ -92,6 +88,19 @@ func (v view) report(p *page) {
 	if len(todo) > 0 {
 		p.lines("*Left for people*", todo)
 	}
+}
+
+// guarantee says whether acknowledged writes are on two nodes again.
+func (v view) guarantee() markup {
+	switch {
+	case !v.outcome.Synchronous.IsZero():
+		return say("Synchronous again since %s.", when(v.outcome.Synchronous))
+	case v.request.State == approvals.Succeeded:
+		return ":warning: *No synchronous standby yet:* the guarantee is off until there is one."
+	case v.request.State == approvals.Aborted:
+		return ""
+	}
+	return "Whether there is a synchronous standby must be looked at, with `status`."
 }
 
 // proof is why there are not two primaries.

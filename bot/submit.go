@@ -50,6 +50,9 @@ func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error 
 	if m, refused := b.outside(who, p.AppID); refused {
 		return refuse(approvals.CodePlace, "%s", string(plain(m.text)))
 	}
+	if oneLine(p.typed()) == "" {
+		return refuse(approvals.CodeInput, "Nothing was entered.")
+	}
 	return b.once(ctx, key, func() error {
 		if _, err := b.own(ctx, s.Request, s.Channel, s.Message); err != nil {
 			return err
@@ -74,7 +77,7 @@ func (b *Bot) submissionAnswer(err error, done bool) *slack.ViewSubmissionRespon
 		return slack.NewUpdateViewSubmissionResponse(&v)
 	case err == nil:
 		return slack.NewClearViewSubmissionResponse()
-	case approvals.Refused(err) == approvals.CodeStatement:
+	case approvals.Refused(err) == approvals.CodeStatement, approvals.Refused(err) == approvals.CodeInput:
 		r, _ := errors.AsType[*approvals.Refusal](err)
 		return slack.NewErrorsViewSubmissionResponse(map[string]string{inputText: clip(oneLine(r.Message), limitPlaceholder)})
 	}
