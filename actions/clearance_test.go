@@ -38,7 +38,7 @@ func TestMayPromote(t *testing.T) {
 	t.Parallel()
 	p := planFor(t, actions.Question{}, but())
 	r := claimed(t, p)
-	grant, err := approvals.MintGrant(r, testPolicy())
+	grant, err := approvals.MintGrant(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestWhatEachPlanAllows(t *testing.T) {
 		for _, who := range []approvals.Person{"dba-1", "dba-2"} {
 			r.Votes = append(r.Votes, approvals.Vote{Person: who, Digest: r.Digest()})
 		}
-		grant, err := approvals.MintGrant(r, testPolicy())
+		grant, err := approvals.MintGrant(r)
 		if err != nil {
 			t.Fatal(err)
 		}

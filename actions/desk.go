@@ -43,7 +43,7 @@ type Desk struct {
 	start chan string // ids of requests to execute
 
 	mu      sync.Mutex
-	changed map[string][]chan struct{} // who waits for a request to change
+	changed map[string]chan struct{} // closed when the request changes; only where somebody waits
 }
 
 // NewDesk checks the policy and the pairs.
@@ -58,7 +58,7 @@ func NewDesk(o Options) (*Desk, error) {
 			}
 		}
 	}
-	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string][]chan struct{}{}}, nil
+	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string]chan struct{}{}}, nil
 }
 
 func (d *Desk) now() time.Time { return d.opt.Now() }
@@ -240,25 +240,32 @@ func (d *Desk) update(ctx context.Context, id string, change func(approvals.Requ
 func (d *Desk) tell(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, c := range d.changed[id] {
+	if c, waiting := d.changed[id]; waiting {
 		close(c)
+		delete(d.changed, id)
 	}
-	delete(d.changed, id)
+}
+
+// change gives the channel that is closed at the request's next change.
+func (d *Desk) change(id string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.changed[id] == nil {
+		d.changed[id] = make(chan struct{})
+	}
+	return d.changed[id]
 }
 
 // await reads a request whenever it changes, until it is as wanted.
 func (d *Desk) await(ctx context.Context, id string, fit func(approvals.Request) bool) (approvals.Request, error) {
 	for {
-		c := make(chan struct{})
-		d.mu.Lock()
-		d.changed[id] = append(d.changed[id], c)
-		d.mu.Unlock()
+		changed := d.change(id)
 		r, err := d.opt.Store.Request(ctx, id)
 		if err != nil || fit(r) {
 			return r, err
 		}
 		select {
-		case <-c:
+		case <-changed:
 		case <-ctx.Done():
 			return r, context.Cause(ctx)
 		}

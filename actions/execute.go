@@ -53,6 +53,9 @@ func (x *execution) run(ctx context.Context, resumed bool) ending {
 // claim checks once more that the request may run (the voters' accounts, the
 // world against the plan) and takes it.
 func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Request, error) {
+	if r.Policy != d.opt.Policy.Version() {
+		return r, d.outdate(ctx, r.ID, "the approval policy or the list of approvers changed")
+	}
 	if err := d.votersStillMay(ctx, r); err != nil {
 		return r, err
 	}
@@ -135,7 +138,7 @@ func (d *Desk) execution(r approvals.Request) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
-	grant, err := approvals.MintGrant(r, d.opt.Policy)
+	grant, err := approvals.MintGrant(r)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func Open(a Asking, p Policy) (Request, []Event, error) {
 	}
 	r := Request{
 		ID: a.ID, State: Pending, Subject: a.Subject, Requester: a.Requester, Reason: oneLine(a.Reason),
-		Approvers: slices.Compact(p.sorted()), Policy: p.Version(), Nonce: a.Nonce, Place: a.Place,
+		Approvers: slices.Compact(p.sorted()), Policy: p.Version(), AllowRequester: p.AllowRequester, Nonce: a.Nonce, Place: a.Place,
 		CreatedAt: a.At.UTC().Truncate(time.Second), ExpiresAt: a.At.Add(p.Expiry).UTC().Truncate(time.Second),
 	}
 	ev := Event{At: a.At, Actor: a.Requester, Subject: RequestSubject(r.ID), Kind: string(Ask),

@@ -22,7 +22,7 @@ func TestText(t *testing.T) {
 	r := pending(t, "oncall")
 	want := "twokey request, format 1\n" +
 		"request: 01J0\nkind: switchover\npair: orders\n" +
-		"requester: oncall\napprovers: dba-1, dba-2, manager\napprovals needed: 2\n" +
+		"requester: oncall (may approve: false)\napprovers: dba-1, dba-2, manager\napprovals needed: 2\n" +
 		"policy: " + r.Policy + "\nnonce: f00d\n" +
 		"asked: 2026-03-01T12:00:00Z\nexpires: 2026-03-01T12:15:00Z\n" +
 		"reason: disk is failing\n\nfrom: dc1\nto: dc2\n"
@@ -58,6 +58,7 @@ func TestDigestCovers(t *testing.T) {
 		{"an approver less", true, func(r *approvals.Request) { r.Approvers = r.Approvers[:2] }},
 		{"another approver", true, func(r *approvals.Request) { r.Approvers = []approvals.Person{"dba-1", "dba-2", "x"} }},
 		{"its policy", true, func(r *approvals.Request) { r.Policy = "000000" }},
+		{"whether the requester may approve", true, func(r *approvals.Request) { r.AllowRequester = true }},
 		{"its nonce", true, func(r *approvals.Request) { r.Nonce = "beef" }},
 		{"when it was asked", true, func(r *approvals.Request) { r.CreatedAt = r.CreatedAt.Add(time.Second) }},
 		{"when it expires", true, func(r *approvals.Request) { r.ExpiresAt = r.ExpiresAt.Add(time.Second) }},

@@ -13,15 +13,15 @@ type Grant struct {
 
 // MintGrant derives the grant from a stored request: claimed and running, with
 // Required votes of distinct approvers, none of them the requester's unless
-// the policy allowed it, all for the digest that the request has now.
-func MintGrant(r Request, p Policy) (Grant, error) {
+// its policy allowed it, all for the digest that the request has now.
+func MintGrant(r Request) (Grant, error) {
 	if !r.State.Running() || r.Attempt == "" {
 		return Grant{}, refuse(CodeState, "request %s is %s; only a claimed, running request gives a grant", r.ID, r.State)
 	}
 	digest := r.Digest()
 	voters := map[Person]bool{}
 	for _, v := range r.Votes {
-		own := v.Person == r.Requester && !p.AllowRequester
+		own := v.Person == r.Requester && !r.AllowRequester
 		if v.Digest == digest && !own && slices.Contains(r.Approvers, v.Person) {
 			voters[v.Person] = true
 		}

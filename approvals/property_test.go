@@ -185,7 +185,7 @@ func (g *game) check(rt *rapid.T) {
 	if len(g.r.Votes) != len(g.yes) {
 		rt.Fatalf("%d votes are kept, %d were valid", len(g.r.Votes), len(g.yes))
 	}
-	grant, err := approvals.MintGrant(g.r, g.asked)
+	grant, err := approvals.MintGrant(g.r)
 	if earned := g.r.State.Running() && len(g.yes) >= approvals.Required; earned != (err == nil) {
 		rt.Fatalf("%s with %d valid votes: %v", g.r.State, len(g.yes), err)
 	}

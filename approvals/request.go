@@ -56,18 +56,20 @@ type Pause struct {
 // Request is one question to the approvers with everything that was decided
 // about it. It is a value: methods return changed copies.
 type Request struct {
-	ID        string    `json:"id"`
-	Version   uint64    `json:"version"` // set by the store at every commit
-	State     State     `json:"state"`
-	Subject   Subject   `json:"subject"`
-	Requester Person    `json:"requester"`
-	Reason    string    `json:"reason"`
-	Approvers []Person  `json:"approvers"`
-	Policy    string    `json:"policy"` // version
-	Nonce     string    `json:"nonce"`
-	Place     string    `json:"place"` // where it was asked; votes must come from there
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
+	ID        string   `json:"id"`
+	Version   uint64   `json:"version"` // set by the store at every commit
+	State     State    `json:"state"`
+	Subject   Subject  `json:"subject"`
+	Requester Person   `json:"requester"`
+	Reason    string   `json:"reason"`
+	Approvers []Person `json:"approvers"`
+	Policy    string   `json:"policy"` // version
+	// AllowRequester is the policy's, as of asking: the requester's own approval counts.
+	AllowRequester bool      `json:"allow_requester,omitempty"`
+	Nonce          string    `json:"nonce"`
+	Place          string    `json:"place"` // where it was asked; votes must come from there
+	CreatedAt      time.Time `json:"created_at"`
+	ExpiresAt      time.Time `json:"expires_at"`
 
 	Votes   []Vote          `json:"votes,omitempty"`
 	Attempt string          `json:"attempt,omitempty"` // of the executor that claimed it
@@ -84,7 +86,7 @@ func (r Request) Text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "twokey request, format 1\n")
 	fmt.Fprintf(&b, "request: %s\nkind: %s\npair: %s\n", r.ID, r.Subject.Kind, r.Subject.Pair)
-	fmt.Fprintf(&b, "requester: %s\napprovers: %s\napprovals needed: %d\n", r.Requester, join(r.Approvers), Required)
+	fmt.Fprintf(&b, "requester: %s (may approve: %t)\napprovers: %s\napprovals needed: %d\n", r.Requester, r.AllowRequester, join(r.Approvers), Required)
 	fmt.Fprintf(&b, "policy: %s\nnonce: %s\n", r.Policy, r.Nonce)
 	fmt.Fprintf(&b, "asked: %s\nexpires: %s\n", stamp(r.CreatedAt), stamp(r.ExpiresAt))
 	fmt.Fprintf(&b, "reason: %s\n\n%s", oneLine(r.Reason), r.Subject.Text)

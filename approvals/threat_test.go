@@ -14,7 +14,7 @@ func refusedAs(t *testing.T, got result, code approvals.Code, state approvals.St
 	if approvals.Refused(got.err) != code || got.State != state {
 		t.Errorf("refused as %q (%v) and left %s, want %q and %s", approvals.Refused(got.err), got.err, got.State, code, state)
 	}
-	if _, err := approvals.MintGrant(got.Request, policy()); err == nil {
+	if _, err := approvals.MintGrant(got.Request); err == nil {
 		t.Error("and yet there is a grant")
 	}
 }
@@ -29,7 +29,7 @@ func TestThreatRequesterApproving(t *testing.T) {
 	// A vote of his that got into the store in another way still doesn't count.
 	r.Votes = append(r.Votes, approvals.Vote{Person: "dba-1", Digest: r.Digest()})
 	r.State, r.Attempt = approvals.Executing, "attempt"
-	if _, err := approvals.MintGrant(r, policy()); approvals.Refused(err) != approvals.CodeState {
+	if _, err := approvals.MintGrant(r); approvals.Refused(err) != approvals.CodeState {
 		t.Errorf("the requester's vote counted: %v", err)
 	}
 }
@@ -47,11 +47,12 @@ func TestRequesterWhereAllowed(t *testing.T) {
 	refusedAs(t, of(r.Approve(ballot(r, "dba-1"), p)), approvals.CodeVotedBefore, approvals.Partial)
 	r = ok(t, of(r.Approve(ballot(r, "dba-2"), p)))
 	r = ok(t, of(r.Claim(noon.Add(time.Minute), "attempt")))
-	if g, err := approvals.MintGrant(r, p); err != nil || !g.Covers(r) {
+	if g, err := approvals.MintGrant(r); err != nil || !g.Covers(r) {
 		t.Errorf("no grant: %v", err)
 	}
-	if _, err := approvals.MintGrant(r, policy()); err == nil {
-		t.Error("a policy that doesn't allow it gives a grant as well")
+	r.AllowRequester = false // as if the stored request had been asked under the other policy
+	if _, err := approvals.MintGrant(r); err == nil {
+		t.Error("a request whose policy doesn't allow it gives a grant as well")
 	}
 }
 
@@ -64,7 +65,7 @@ func TestThreatSamePersonTwice(t *testing.T) {
 
 	r.Votes = append(r.Votes, r.Votes[0])
 	r.State, r.Attempt = approvals.Executing, "attempt"
-	if _, err := approvals.MintGrant(r, policy()); approvals.Refused(err) != approvals.CodeState {
+	if _, err := approvals.MintGrant(r); approvals.Refused(err) != approvals.CodeState {
 		t.Errorf("one person's vote counted twice: %v", err)
 	}
 }
@@ -134,7 +135,7 @@ func TestThreatStalePlan(t *testing.T) {
 	// The text was exchanged after the votes: they are for something else.
 	run := executing(t)
 	run.Subject.Text = strings.Replace(run.Subject.Text, "to: dc2", "to: dc1", 1)
-	if _, err := approvals.MintGrant(run, policy()); approvals.Refused(err) != approvals.CodeState {
+	if _, err := approvals.MintGrant(run); approvals.Refused(err) != approvals.CodeState {
 		t.Errorf("votes for one plan grant another: %v", err)
 	}
 }
@@ -170,7 +171,7 @@ func TestThreatGrantFromNothing(t *testing.T) {
 		if zero.Covers(r) {
 			t.Errorf("the zero grant covers a request that is %q", r.State)
 		}
-		_, err := approvals.MintGrant(r, policy())
+		_, err := approvals.MintGrant(r)
 		if minted := err == nil; minted != r.State.Running() {
 			t.Errorf("a grant for a request that is %q: %v", r.State, err)
 		}
@@ -181,7 +182,7 @@ func TestThreatGrantFromNothing(t *testing.T) {
 func TestThreatGrantForAnother(t *testing.T) {
 	t.Parallel()
 	r := executing(t)
-	g, err := approvals.MintGrant(r, policy())
+	g, err := approvals.MintGrant(r)
 	if err != nil || !g.Covers(r) {
 		t.Fatalf("its own: %v", err)
 	}
@@ -196,7 +197,7 @@ func TestThreatGrantForAnother(t *testing.T) {
 	} {
 		other := r
 		change(&other)
-		_, err := approvals.MintGrant(other, policy())
+		_, err := approvals.MintGrant(other)
 		if title != "a vote taken back" && g.Covers(other) {
 			t.Errorf("%s is covered", title)
 		}
@@ -217,7 +218,7 @@ func TestThreatVotesOfAnotherDigest(t *testing.T) {
 	} {
 		r := executing(t)
 		r.Votes = []approvals.Vote{r.Votes[0], vote}
-		if _, err := approvals.MintGrant(r, policy()); approvals.Refused(err) != approvals.CodeState {
+		if _, err := approvals.MintGrant(r); approvals.Refused(err) != approvals.CodeState {
 			t.Errorf("%s counts: %v", title, err)
 		}
 	}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"twokey/approvals"
+)
+
+var update = flag.Bool("update", false, "write generated parts of the docs anew")
+
+var diagram = regexp.MustCompile(`(?s)(<!-- diagram:begin -->\n).*?(<!-- diagram:end -->)`)
+
+func TestDiagrams(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "architecture.md")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := diagram.ReplaceAllString(string(raw), "${1}```mermaid\n"+strings.TrimSpace(approvals.Mermaid())+"\n```\n${2}")
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want != string(raw) && !*update {
+		t.Errorf("the diagram in %s is not what approvals.Transitions says; run: go test ./cmd/bot -run TestDiagrams -update", path)
+	}
+}
+
+// TestDocsNameRealFiles keeps the concept map honest.
+func TestDocsNameRealFiles(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := regexp.MustCompile("`((?:actions|approvals|bot|store|cmd|sql|config)/[a-z0-9_./]*)`").FindAllStringSubmatch(string(raw), -1)
+	if len(files) < 20 {
+		t.Fatalf("only %d files are named; the pattern is broken", len(files))
+	}
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join("..", "..", f[1])); err != nil {
+			t.Errorf("the docs name %s: %v", f[1], err)
+		}
+	}
+}
