@@ -22,10 +22,9 @@ func (x *execution) resume(ctx context.Context) ending {
 	x.log.Info("resuming", "request", x.req.ID, "entries", len(entries))
 	switch {
 	case x.plan.Kind == KindRejoin:
-		return x.rejoinOnly(ctx)
+		return x.rejoinAgain(ctx, entries)
 	case !intended(entries, OpStop) && !intended(entries, OpFreeze):
-		x.out.Serving = x.plan.From
-		return ending{cause: approvals.Abort, why: "the bot was restarted before anything was stopped or frozen. Nothing changed."}
+		return x.beforeAnything(ctx)
 	}
 	seen, err := x.lookAgain(ctx)
 	if ctx.Err() != nil {
@@ -38,13 +37,40 @@ func (x *execution) resume(ctx context.Context) ending {
 		return x.promotedBefore(ctx)
 	}
 	if x.plan.Kind == KindFailover {
-		return x.failoverAgain(ctx)
+		return x.failoverAgain(ctx, intended(entries, OpPromote))
 	}
-	return x.switchoverAgain(ctx)
+	return x.switchoverAgain(ctx, intended(entries, OpUndo))
+}
+
+// beforeAnything ends a request of which nothing more than the preparation can
+// have happened.
+func (x *execution) beforeAnything(ctx context.Context) ending {
+	end := x.takeBack(ctx, errors.New("the bot was restarted before anything was stopped or frozen"), false)
+	if x.plan.Kind == KindFailover && !end.interrupted {
+		x.out.Serving = ""
+		end.why = "the bot was restarted before anything was frozen. Nothing changed."
+	}
+	return end
+}
+
+// rejoinAgain compares with the plan only while nothing was done: the rejoin
+// itself changes what the plan was made from.
+func (x *execution) rejoinAgain(ctx context.Context, entries []Entry) ending {
+	if !intended(entries, OpSettleDisk) {
+		return x.rejoinOnly(ctx)
+	}
+	if err := x.step(ctx, OpLock, x.plan.To, x.lock); err != nil {
+		if ctx.Err() != nil {
+			return ending{interrupted: true}
+		}
+		return ending{cause: approvals.Fail, why: err.Error()}
+	}
+	return x.rejoinGoOn(ctx)
 }
 
 // recall takes back from the journal what the former attempt knew.
 func (x *execution) recall(entries []Entry) {
+	x.prepared = intended(entries, OpPrepare)
 	for _, e := range entries {
 		if e.Op == OpStop && e.Phase == Intent {
 			if err := json.Unmarshal(e.Data, &x.mark); err != nil {
@@ -94,16 +120,27 @@ func (x *execution) promotedBefore(ctx context.Context) ending {
 	return x.promoted(ctx, errNotFollowing)
 }
 
-// switchoverAgain: the stop was ordered, the new primary is still in recovery.
-func (x *execution) switchoverAgain(ctx context.Context) ending {
+// switchoverAgain: the stop was ordered, and the new primary was in recovery
+// when it was looked at. The promotion may have been sent all the same: its
+// intent is journaled before the gate. So there is a way back only where the
+// gate is seen to be shut, or where it had begun to be taken.
+func (x *execution) switchoverAgain(ctx context.Context, undoing bool) ending {
 	calm := context.WithoutCancel(ctx)
 	old := x.from().Observe(calm)
-	if old.Server != nil && !old.Server.InRecovery {
+	switch {
+	case undoing:
+		return x.takeBack(calm, errors.New("the bot was restarted while it took everything back"), true)
+	case old.Server != nil && !old.Server.InRecovery:
 		return x.takeBack(calm, errors.New("the bot was restarted and the old primary still serves"), true)
 	}
-	end, err := x.to().LastRecord(calm)
-	if err != nil || gatePassed(end, x.mark.LSN, x.mark.Timeline) != nil {
-		return x.takeBack(calm, errors.New("the bot was restarted before the gate was passed"), true)
+	end, err := x.gateAgain(calm)
+	switch {
+	case errors.Is(err, errPromoted):
+		return x.promotedBefore(ctx)
+	case errors.Is(err, errGateUnseen):
+		return x.promotionLost(calm, err)
+	case err != nil:
+		return x.takeBack(calm, fmt.Errorf("the bot was restarted before the gate was passed: %w", err), true)
 	}
 	clear, err := x.clearAgain(calm, old, end)
 	if err != nil {
@@ -111,6 +148,42 @@ func (x *execution) switchoverAgain(ctx context.Context) ending {
 	}
 	x.out.Gate = end.End
 	return x.forward(ctx, clear)
+}
+
+var (
+	errPromoted   = errors.New("it is out of recovery")
+	errGateUnseen = errors.New("whether the gate was passed can't be told")
+)
+
+// gateAgain waits at the gate after a restart. A gate that was passed stays so
+// as long as the node is in recovery, but for the moment in which a promotion
+// takes effect; so only one that is seen to be shut to the end shows that the
+// promotion was never sent. Errors: errPromoted; errGateUnseen; any other means
+// that the gate is shut.
+func (x *execution) gateAgain(ctx context.Context) (WALEnd, error) {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the gate after a restart")
+	defer cancel()
+	var end WALEnd
+	last := errGateUnseen
+	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+		if o := x.to().Observe(ctx); o.Server != nil && !o.Server.InRecovery {
+			return false, errPromoted
+		}
+		got, err := x.to().LastRecord(ctx)
+		if ctx.Err() != nil {
+			return false, nil // what was seen before counts
+		}
+		if err != nil || got.Timeline > x.mark.Timeline {
+			last = errors.Join(errGateUnseen, err)
+			return false, nil
+		}
+		end, last = got, gatePassed(got, x.mark.LSN, x.mark.Timeline)
+		return last == nil, nil
+	})
+	if err != nil {
+		return WALEnd{}, errors.Join(err, last)
+	}
+	return end, nil
 }
 
 // clearAgain derives the clearance anew: the old primary is in recovery, or
@@ -128,10 +201,24 @@ func (x *execution) clearAgain(ctx context.Context, old Observation, end WALEnd)
 }
 
 // failoverAgain repeats everything from the freeze on: each of it is
-// idempotent, and the approved facts are compared again first.
-func (x *execution) failoverAgain(ctx context.Context) ending {
+// idempotent, and the approved facts are compared again first. A promotion that
+// may have been sent is waited for before.
+func (x *execution) failoverAgain(ctx context.Context, promoting bool) ending {
+	if promoting && x.rises(ctx) {
+		return x.promotedBefore(ctx)
+	}
 	x.frozen = true
 	x.onTo.Close()
 	x.onTo = nil
 	return x.failover(ctx)
+}
+
+// rises waits for a promotion that a former bot may have sent.
+func (x *execution) rises(ctx context.Context) bool {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Promote, "a promotion that may be under way")
+	defer cancel()
+	return poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+		o := x.to().Observe(ctx)
+		return o.Server != nil && !o.Server.InRecovery, nil
+	}) == nil
 }
