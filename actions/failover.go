@@ -87,7 +87,7 @@ func (x *execution) fence(ctx context.Context) (Clearance, error) {
 		return clear.proof, err
 	})
 	if ctx.Err() != nil {
-		return Clearance{}, err
+		return Clearance{}, errors.Join(err, context.Cause(ctx))
 	}
 	var doubts []string
 	if err != nil {
@@ -100,8 +100,13 @@ func (x *execution) fence(ctx context.Context) (Clearance, error) {
 		return clear, nil
 	}
 	pause, aerr := x.hold(ctx, doubts)
-	if aerr != nil || err == nil {
-		return clear, aerr
+	if aerr != nil {
+		return Clearance{}, aerr
+	}
+	if err == nil { // people took their time: what was off then is read again
+		if clear, err = x.powerOff(ctx); err == nil {
+			return clear, nil
+		}
 	}
 	return x.accepted(ctx, pause)
 }
