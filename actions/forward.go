@@ -249,13 +249,19 @@ func (x *execution) awaitStandby(ctx context.Context, fit func(Standby) bool) er
 	})
 }
 
-// latch shows that the pair is synchronous from here on.
+// latch shows that the pair is synchronous from here on. The standby's own word
+// can come a moment after the primary's.
 func (x *execution) latch(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "arming the latch")
 	defer cancel()
-	rep, err := x.desk.arm(ctx, x.pair)
+	var rep Report
+	err := poll(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+		var err error
+		rep, err = x.desk.arm(ctx, x.pair)
+		return !rep.Verdict.Since.IsZero(), err
+	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w (last seen: %s)", err, rep.Verdict.Headline)
 	}
 	x.out.Synchronous = rep.Verdict.Since
 	return rep.Verdict.Headline, nil
