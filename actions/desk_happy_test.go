@@ -1,0 +1,145 @@
+package actions_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"twokey/actions"
+	"twokey/approvals"
+)
+
+// settleIn lets the clients write for a while before anything happens.
+func settleIn() { <-time.After(50 * time.Millisecond) }
+
+func TestSwitchover(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		settleIn()
+		o := b.start(nil)
+		r := b.awaitEnd(o.ask(actions.Question{Reason: "patch night"}).ID)
+		b.wantState(r, approvals.Succeeded)
+		truth := b.wantServing("dc2")
+		if !truth.whole || len(truth.spurious) > 0 {
+			b.Errorf("not whole again: %+v", truth)
+		}
+		out := b.outcome(r)
+		if out.OldPrimary != "dc1" || out.NewPrimary != "dc2" || out.Serving != "dc2" || out.Clearance != actions.ClearStopped ||
+			out.OldTimeline != 1 || out.NewTimeline != 2 || out.Synchronous.IsZero() || len(out.Todo) > 0 || out.Rejoin != nil {
+			b.Errorf("outcome %+v", out)
+		}
+		if out.WritePause <= 0 || out.WritePause > time.Second || out.Conn != b.pair.Conn("dc2") || out.Gate == 0 {
+			b.Errorf("pause %s, gate %s, connection %s", out.WritePause, out.Gate, out.Conn.URI)
+		}
+		b.wantPlanFollowed(r)
+		rep, err := o.desk.Status(b.Context(), "orders")
+		if err != nil || rep.Verdict.Loss != actions.LossNone || rep.Verdict.Primary != "dc2" || rep.Open != nil {
+			b.Errorf("afterwards: %s, %v", rep.Verdict.Headline, err)
+		}
+	})
+}
+
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		o := b.start(nil)
+		settleIn()
+		b.mustVerify(o)
+		b.world.crash("dc1")
+		r := o.ask(actions.Question{Reason: "site lost"})
+		if r.Subject.Kind != string(failover) {
+			b.Fatalf("planned a %s", r.Subject.Kind)
+		}
+		r = b.awaitEnd(r.ID)
+		b.wantState(r, approvals.Succeeded)
+		truth := b.wantServing("dc2")
+		if !truth.whole || len(truth.spurious) > 0 || len(truth.frozen) > 0 {
+			b.Errorf("not whole again: %+v", truth)
+		}
+		out := b.outcome(r)
+		if out.Clearance != actions.ClearOff || out.NewTimeline != 2 || out.OldTimeline != 1 || out.Rejoin == nil || out.Synchronous.IsZero() || len(out.Todo) > 0 {
+			b.Errorf("outcome %+v", out)
+		}
+		b.wantPlanFollowed(r)
+	})
+}
+
+// TestFailoverAndRejoin: after a disaster the old node can't be rejoined at
+// once; later somebody asks for it.
+func TestFailoverAndRejoin(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		b.unled["dc1"] = true
+		o := b.start(nil)
+		settleIn()
+		b.mustVerify(o)
+		b.world.crash("dc1")
+		r := o.ask(actions.Question{})
+		r = b.awaitState(r.ID, approvals.Held)
+		b.wantState(r, approvals.Held)
+		if _, err := o.desk.Answer(b.Context(), r.ID, ballot(r, "dba-1"), approvals.Accept, "orders"); err != nil {
+			b.Fatal(err)
+		}
+		r = b.awaitEnd(r.ID)
+		b.wantState(r, approvals.Succeeded)
+		if truth := b.wantServing("dc2"); truth.whole {
+			b.Error("whole without a machine that could have rejoined dc1")
+		}
+		if out := b.outcome(r); out.Clearance != actions.ClearAccepted || out.AcceptedBy != "dba-1" || len(out.Todo) != 1 || !out.Synchronous.IsZero() {
+			b.Errorf("outcome %+v", out)
+		}
+		o.end()
+		b.unled["dc1"] = false
+		o = b.start(nil)
+		r = b.awaitEnd(o.ask(actions.Question{Kind: actions.KindRejoin}).ID)
+		b.wantState(r, approvals.Succeeded)
+		if truth := b.wantServing("dc2"); !truth.whole {
+			b.Errorf("not whole: %+v", truth)
+		}
+		b.wantPlanFollowed(r)
+	})
+}
+
+func (b *bundle) mustVerify(o *bot) {
+	b.Helper()
+	rep, err := o.desk.Verify(b.Context(), "orders")
+	if err != nil || rep.Verdict.Loss != actions.LossNone {
+		b.Fatalf("verify: %s, %v", rep.Verdict.Headline, err)
+	}
+}
+
+// wantPlanFollowed: what was done is what was approved, in that order, and each
+// step has its intent and its outcome.
+func (b *bundle) wantPlanFollowed(r approvals.Request) {
+	b.Helper()
+	p, err := actions.PlanOf(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var steps []actions.Op
+	for _, s := range p.Steps {
+		steps = append(steps, s.Op)
+	}
+	next := 0
+	done := map[actions.Op]bool{}
+	for _, e := range b.entries(r.ID) {
+		if e.Phase == actions.Failing {
+			b.Errorf("%s on %s failed: %s", e.Op, e.Node, e.Text)
+		}
+		if e.Phase != actions.Done || e.Op == actions.OpFollow {
+			continue // follows beside the promotion
+		}
+		i := slices.Index(steps[next:], e.Op)
+		if i < 0 {
+			b.Errorf("%s was done, which the plan has not at this place: %q after step %d", e.Op, steps, next)
+			continue
+		}
+		next += i + 1
+		done[e.Op] = true
+	}
+	for _, op := range []actions.Op{actions.OpLock, actions.OpRecheck, actions.OpSync, actions.OpLatch, actions.OpTidy} {
+		if !done[op] {
+			b.Errorf("%s was never done", op)
+		}
+	}
+}
