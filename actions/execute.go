@@ -157,7 +157,7 @@ func (d *Desk) finish(ctx context.Context, id string, end ending, out Outcome) {
 		log.Info("left in the middle, the next run goes on")
 		return
 	}
-	if p, ok := answeredBy(d, ctx, id); ok {
+	if p, ok := d.answeredBy(ctx, id); ok {
 		out.AcceptedBy = string(p)
 	}
 	err := d.opt.Journal.Finish(context.WithoutCancel(ctx), id, end.cause, strings.TrimSpace(end.why), out)
@@ -168,7 +168,7 @@ func (d *Desk) finish(ctx context.Context, id string, end ending, out Outcome) {
 	log.Info("finished", "cause", end.cause, "why", end.why)
 }
 
-func answeredBy(d *Desk, ctx context.Context, id string) (approvals.Person, bool) {
+func (d *Desk) answeredBy(ctx context.Context, id string) (approvals.Person, bool) {
 	r, err := d.opt.Store.Request(context.WithoutCancel(ctx), id)
 	if err != nil {
 		return "", false

@@ -16,7 +16,7 @@ func Judge(e Evidence) Verdict {
 		v.Since = e.Memory.Latch.Since
 	}
 	var obstacle string
-	v.Possible, obstacle = judgeKind(v, r, e)
+	v.Possible, obstacle = judgeKind(v, r)
 	v.Headline = headline(v, e)
 	if obstacle != "" {
 		v.Why = obstacle
@@ -101,7 +101,7 @@ func (s *Server) newestTimeline() uint32 {
 }
 
 // judgeKind says what can be done, and else what stands in the way.
-func judgeKind(v Verdict, r roles, e Evidence) (Kind, string) {
+func judgeKind(v Verdict, r roles) (Kind, string) {
 	switch r.health {
 	case HealthOK:
 		if c, found := v.obstacle(); found {

@@ -61,7 +61,7 @@ func renew(m Remembered, e Evidence, r roles) (latch, voided *Latch) {
 	if old == nil {
 		return nil, voided
 	}
-	if old.SeenAt.After(e.At) || !undisturbed(*old, e, r) { // a clock that was set back orders nothing any more
+	if old.SeenAt.After(e.At) || !undisturbed(*old, r) { // a clock that was set back orders nothing any more
 		return nil, old
 	}
 	l := *old
@@ -75,7 +75,7 @@ func renew(m Remembered, e Evidence, r roles) (latch, voided *Latch) {
 }
 
 // undisturbed says whether nothing that this look saw speaks against the latch.
-func undisturbed(l Latch, e Evidence, r roles) bool {
+func undisturbed(l Latch, r roles) bool {
 	switch r.health {
 	case HealthUnseen:
 		return true

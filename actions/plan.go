@@ -38,7 +38,7 @@ type Step struct {
 	Text string `json:"text"`
 }
 
-// Clearance kinds: what a promotion may rest on.
+// ClearanceKind is what a promotion may rest on.
 type ClearanceKind string
 
 // See Clearance.

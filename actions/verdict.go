@@ -57,7 +57,7 @@ type Verdict struct {
 	Checks   []Check   `json:"checks"`
 }
 
-// Failed lists the checks with the given status.
+// With lists the checks with the given status.
 func (v Verdict) With(s Status) []Check {
 	var out []Check
 	for _, c := range v.Checks {
