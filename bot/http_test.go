@@ -338,3 +338,23 @@ func TestHomeShowsPairsToListedPeopleOnly(t *testing.T) {
 		t.Errorf("a stranger sees %s", got)
 	}
 }
+
+func TestStoppingFinishesTheWorkInHand(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	began, release := make(chan struct{}), make(chan struct{})
+	b.desk.setDelay(func(context.Context) error { close(began); <-release; return nil })
+	b.say(oncall, "status")
+	<-began
+	stopped := make(chan struct{})
+	go func() { b.stop(); close(stopped) }()
+	b.until("the bot to take no more", func() bool {
+		rec := newRecorder(b.bot.Handler(), b.SigningSecret(), commandForm("status"))
+		return rec.Code == http.StatusServiceUnavailable
+	})
+	close(release)
+	<-stopped
+	if b.messages("orders: synchronous") != 1 {
+		t.Errorf("the command in hand was dropped:\n%s", b.Transcript())
+	}
+}

@@ -82,7 +82,7 @@ func FuzzSignatureAgreesWithAnotherImplementation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, secret string, body []byte, age int64, forged string, spoil bool) {
 		now := time.Now()
 		if age%3600 > 298 && age%3600 < 302 || age%3600 < -298 && age%3600 > -302 {
-			t.Skip("the two read the clock at different moments")
+			return // at the very limit the two clocks may disagree by a second
 		}
 		stamp := strconv.FormatInt(now.Unix()-age%3600, 10)
 		signature := bot.Sign(secret, stamp, body)
