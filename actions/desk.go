@@ -44,6 +44,7 @@ type Desk struct {
 
 	mu      sync.Mutex
 	changed map[string]chan struct{} // closed when the request changes; only where somebody waits
+	running map[string]bool          // requests that a goroutine of Run has in hand
 }
 
 // NewDesk checks the policy and the pairs.
@@ -58,7 +59,7 @@ func NewDesk(o Options) (*Desk, error) {
 			}
 		}
 	}
-	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string]chan struct{}{}}, nil
+	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string]chan struct{}{}, running: map[string]bool{}}, nil
 }
 
 func (d *Desk) now() time.Time { return d.opt.Now() }

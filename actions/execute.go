@@ -11,8 +11,35 @@ import (
 	"twokey/approvals"
 )
 
-// execute brings one approved or unfinished request to its end.
+// execute brings one approved or unfinished request to its end. A request can
+// be queued twice, by its approval and by the look for what is open; the second
+// one must not find the first in the middle and take it for one that was left.
 func (d *Desk) execute(ctx context.Context, id string) {
+	if !d.begin(id) {
+		return
+	}
+	defer d.end(id)
+	d.bring(ctx, id)
+}
+
+func (d *Desk) begin(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running[id] {
+		return false
+	}
+	d.running[id] = true
+	return true
+}
+
+func (d *Desk) end(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.running, id)
+}
+
+// bring is execute for the one goroutine that has the request in hand.
+func (d *Desk) bring(ctx context.Context, id string) {
 	log := d.opt.Log.With("request", id)
 	r, err := d.opt.Store.Request(ctx, id)
 	if err != nil {
