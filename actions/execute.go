@@ -58,11 +58,21 @@ func (d *Desk) bring(ctx context.Context, id string) {
 	}
 	x, err := d.execution(r)
 	if err != nil {
-		d.finish(ctx, r.ID, ending{cause: approvals.Lose, why: err.Error()}, Outcome{})
+		d.finish(ctx, r.ID, ending{cause: approvals.Lose, why: err.Error()}, notCarriedOut(r, resumed))
 		return
 	}
 	defer x.close()
 	d.finish(ctx, r.ID, x.run(ctx, resumed), x.out)
+}
+
+// notCarriedOut is the report of a request that can't be gone on with: what it
+// has done so far stands in the journal, and people have to end it.
+func notCarriedOut(r approvals.Request, resumed bool) Outcome {
+	out := Outcome{Kind: Kind(r.Subject.Kind), Pair: r.Subject.Pair}
+	if resumed {
+		out.Todo = []string{"The bot was restarted in the middle and can't go on with this plan. Look which steps were done, which node is out of recovery and whether one still has to be started; start none as a primary that was stopped for the other."}
+	}
+	return out
 }
 
 func (x *execution) run(ctx context.Context, resumed bool) ending {
@@ -165,6 +175,9 @@ func (d *Desk) execution(r approvals.Request) (*execution, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.canCarryOut(plan, pair); err != nil {
+		return nil, err
+	}
 	grant, err := approvals.MintGrant(r)
 	if err != nil {
 		return nil, err
@@ -176,8 +189,23 @@ func (d *Desk) execution(r approvals.Request) (*execution, error) {
 	}, nil
 }
 
-// finish commits the end. It is tried until it is durable: the effect has
-// happened, and only its record is missing.
+// canCarryOut refuses a plan that a former run made under another config: for
+// nodes that are not there any more, or for a driver that is gone.
+func (d *Desk) canCarryOut(p Plan, pair Pair) error {
+	_, from := pair.Node(p.From)
+	_, to := pair.Node(p.To)
+	switch {
+	case !from || !to || p.From == p.To:
+		return fmt.Errorf("the plan goes from %s to %s, but the pair's nodes are %s and %s now", p.From, p.To, pair.Nodes[0].Name, pair.Nodes[1].Name)
+	case p.Kind == KindSwitchover && d.opt.Hands[pair.Name].Machines[p.From] == nil:
+		return fmt.Errorf("no driver can stop and start %s any more", p.From)
+	}
+	return nil
+}
+
+// finish commits the end. It is tried until it is durable or the bot ends: the
+// effect has happened, and only its record is missing. Until then the pair's
+// next request is refused.
 func (d *Desk) finish(ctx context.Context, id string, end ending, out Outcome) {
 	log := d.opt.Log.With("request", id)
 	if end.interrupted {
@@ -187,13 +215,23 @@ func (d *Desk) finish(ctx context.Context, id string, end ending, out Outcome) {
 	if p, ok := d.answeredBy(ctx, id); ok {
 		out.AcceptedBy = string(p)
 	}
-	err := d.opt.Journal.Finish(context.WithoutCancel(ctx), id, end.cause, strings.TrimSpace(end.why), out)
+	err := poll(ctx, finishRetry, func(ctx context.Context) (bool, error) {
+		err := d.opt.Journal.Finish(context.WithoutCancel(ctx), id, end.cause, strings.TrimSpace(end.why), out)
+		if err != nil && approvals.Refused(err) == "" {
+			log.Error("the end is not recorded yet", "cause", end.cause, "error", err)
+			return false, nil
+		}
+		return true, err
+	})
+	d.tell(id)
 	if err != nil {
 		log.Error("the end was not recorded; the next run looks and records it", "cause", end.cause, "error", err)
+		return
 	}
-	d.tell(id)
 	log.Info("finished", "cause", end.cause, "why", end.why)
 }
+
+const finishRetry = 5 * time.Second
 
 func (d *Desk) answeredBy(ctx context.Context, id string) (approvals.Person, bool) {
 	r, err := d.opt.Store.Request(context.WithoutCancel(ctx), id)
