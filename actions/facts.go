@@ -71,10 +71,12 @@ func timelineFact(s *Server) string {
 		return strconv.Itoa(int(s.Receiver.Timeline))
 	}
 	if s.InRecovery {
-		return "not streaming"
+		return notStreaming
 	}
 	return strconv.Itoa(int(s.Timeline))
 }
+
+const notStreaming = "not streaming"
 
 // namesFact leaves a standby's own names out: the plan sets them itself.
 func namesFact(s *Server) string {
