@@ -189,13 +189,15 @@ func (b *bundle) request(id string) approvals.Request {
 // await waits until a request is as wanted, for at most two simulated hours.
 func (b *bundle) await(id string, what string, fit func(approvals.Request) bool) approvals.Request {
 	b.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range 2 * 3600 * 200 {
+	began := time.Now()
+	for every := 5 * time.Millisecond; time.Since(began) < 2*time.Hour; {
 		if r := b.request(id); fit(r) {
 			return r
 		}
-		<-tick.C
+		<-time.After(every)
+		if time.Since(began) > 10*time.Second {
+			every = 500 * time.Millisecond
+		}
 	}
 	r := b.request(id)
 	b.Fatalf("request %s never came to %s: it is %s (%s)", id, what, r.State, r.Why)

@@ -28,6 +28,7 @@ type world struct {
 	unheard                 map[string]bool                      // nodes that the bot's connections don't reach
 	blind                   map[string]bool                      // nodes whose platform says nothing about power
 	fault                   func(call, node string) error        // may fail a call of a bot, or hang it (errHang)
+	doubt                   func(call, node string) error        // the same, but the call has had its effect
 	locks                   map[string]*session                  // by node
 	after                   map[string]func(w *world, s *server) // called with the lock held after a call that changed something
 }
@@ -191,18 +192,31 @@ func (w *world) write() {
 	}
 }
 
-// keepWriting is a client that commits every few milliseconds until stop.
+// keepWriting is a client that commits until stop: every few milliseconds while
+// somebody does something to the servers, seldom while nothing happens.
 func (w *world) keepWriting(stop <-chan struct{}) {
-	tick := time.NewTicker(3 * time.Millisecond)
-	defer tick.Stop()
+	calls, idle := 0, 0
 	for {
+		every := 3 * time.Millisecond
+		if idle++; idle > 200 {
+			every = 200 * time.Millisecond
+		}
 		select {
 		case <-stop:
 			return
-		case <-tick.C:
+		case <-time.After(every):
 			w.write()
 		}
+		if n := w.callCount(); n != calls {
+			calls, idle = n, 0
+		}
 	}
+}
+
+func (w *world) callCount() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.calls)
 }
 
 // crash ends a server as a power cut does, and the bot can't reach its site.

@@ -128,7 +128,10 @@ func (d database) change(ctx context.Context, call string, do func(s *server) er
 		return err
 	}
 	defer d.w.leave(call, d.s.name)
-	return do(d.s)
+	if err := do(d.s); err != nil || d.w.doubt == nil {
+		return err
+	}
+	return d.w.doubt(call, d.s.name)
 }
 
 func (d database) Observe(ctx context.Context) actions.Observation {
