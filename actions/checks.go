@@ -363,6 +363,9 @@ func checkUnlogged(_ Evidence, r roles) (Status, string, string) {
 	if s == nil {
 		return unseen(r.absent())
 	}
+	if s.Unlogged < 0 {
+		return Unclear, "because the tables could not be counted", "Look for tables with relpersistence u in pg_class."
+	}
 	if s.Unlogged > 0 {
 		return Warn, fmt.Sprintf("%d unlogged tables will be empty after promotion", s.Unlogged), "The promise covers logged tables only."
 	}

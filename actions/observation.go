@@ -69,7 +69,7 @@ type Server struct {
 	Prepared    int       `json:"prepared"`     // prepared transactions
 	BaseBackups int       `json:"base_backups"` // running base backups
 	Archiver    Archiver  `json:"archiver"`
-	Unlogged    int       `json:"unlogged"` // unlogged tables of the bot's database
+	Unlogged    int       `json:"unlogged"` // unlogged tables of the application\'s database; -1 when they could not be counted
 	Checksums   bool      `json:"checksums"`
 	Rights      []string  `json:"missing_rights"` // what the bot's role lacks, e.g. "EXECUTE on pg_promote"
 }
