@@ -159,9 +159,9 @@ func (c *courier) take(e approvals.Event) {
 	c.add(requestKey(id), e.Seq, c.requestLetter(id)).now()
 	switch cause {
 	case approvals.Hold, approvals.Accept, approvals.Refuse, approvals.Lapse:
-		c.add(requestKey(id)+"/held", e.Seq, c.heldLetter(id)).now()
+		c.first(c.add(requestKey(id)+"/held", e.Seq, c.heldLetter(id)))
 	case approvals.Succeed, approvals.Abort, approvals.Fail, approvals.Lose, approvals.Deny, approvals.Expire, approvals.Outdate:
-		c.add(resultKey(id), e.Seq, c.resultLetter(id, e.Seq)).now()
+		c.first(c.add(resultKey(id), e.Seq, c.resultLetter(id, e.Seq)))
 	}
 }
 

@@ -52,7 +52,7 @@ func (d *Directory) Close() { d.slack.http.CloseIdleConnections() }
 // Check returns nil, a *Refusal CodeAccount, or a *Refusal CodeLookup.
 func (d *Directory) Check(ctx context.Context, who approvals.Person) error {
 	if team, _, stranger := parseStranger(who); stranger && team != d.people.Team {
-		return refuse(approvals.CodeAccount, "%s is an account of another Slack team; it can't vote here.", who)
+		return refuse(approvals.CodeAccount, "An account of another Slack team can't vote here.")
 	}
 	accounts := d.people.Accounts(who)
 	if len(accounts) == 0 {
@@ -75,9 +75,17 @@ func (d *Directory) checkAccount(ctx context.Context, who approvals.Person, user
 		}
 	}
 	if problem != "" {
-		return refuse(approvals.CodeAccount, "%s can't vote: the Slack account %s %s.", who, user, problem)
+		return refuse(approvals.CodeAccount, "%s can't vote: the Slack account %s %s.", nameOf(who), user, problem)
 	}
 	return nil
+}
+
+// nameOf is a person's name; that of a stranger is only made of ids.
+func nameOf(who approvals.Person) string {
+	if _, _, stranger := parseStranger(who); stranger {
+		return "Somebody who is not in the list of people"
+	}
+	return string(who)
 }
 
 func (d *Directory) uncertain(who approvals.Person, err error) error {

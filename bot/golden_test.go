@@ -205,7 +205,12 @@ func TestTheRequestsMessageInEveryState(t *testing.T) {
 		"executing":        func(t *testing.T) *tale { return newTale(t, planned).claimed().steps(planned, 2) },
 		"held":             held,
 		"succeeded": func(t *testing.T) *tale {
-			return newTale(t, planned).claimed().steps(planned, 5).finished(approvals.Succeed, "", switchoverOutcome())
+			plan := switchoverPlan()
+			plan.Steps = append(plan.Steps, actions.Step{Op: actions.OpRejoin, Node: "dc1", Text: "make dc1 a standby of dc2"})
+			s := newTale(t, plan).claimed().steps(planned, 5) // it streamed by itself, so the last step was not needed
+			out := switchoverOutcome()
+			out.Steps = []actions.StepTime{{Op: actions.OpGate, Node: "dc2", Took: 61 * time.Millisecond}}
+			return s.finished(approvals.Succeed, "", out)
 		},
 		"aborted": func(t *testing.T) *tale {
 			s := newTale(t, planned).claimed().steps(planned, 1)

@@ -65,6 +65,13 @@ func (p *parcel) after(t time.Time) {
 	}
 }
 
+// first puts a parcel before all others: people are called by it.
+func (c *courier) first(p *parcel) {
+	p.now()
+	c.order = slices.DeleteFunc(c.order, func(o *parcel) bool { return o == p })
+	c.order = slices.Insert(c.order, 0, p)
+}
+
 func (p *parcel) dueAt() time.Time {
 	if p.progress.After(p.next) {
 		return p.progress

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"twokey/actions"
+	"twokey/approvals"
 )
 
 type mark int
@@ -13,7 +14,9 @@ const (
 	markRunning
 	markDone
 	markFailed
-	markOpen // begun, and the execution ended without its outcome
+	markOpen   // begun, and the execution ended without its outcome
+	markSpared // the execution succeeded without it
+	markMissed // the execution ended before it
 )
 
 // progressStep is one step of the plan as far as the journal tells.
@@ -47,7 +50,18 @@ func (v view) progress() []progressStep {
 		}
 		steps[i].record(e)
 	}
+	v.measured(steps, index)
 	return steps
+}
+
+// measured takes the executor's own measurements over the journal's times: some
+// steps are journaled only after the write pause.
+func (v view) measured(steps []progressStep, index map[actions.Step]int) {
+	for _, t := range v.outcome.Steps {
+		if i, known := index[actions.Step{Op: t.Op, Node: t.Node}]; known && t.Took > 0 {
+			steps[i].took = t.Took
+		}
+	}
 }
 
 func (s *progressStep) record(e actions.Entry) {
@@ -69,21 +83,38 @@ func (s *progressStep) record(e actions.Entry) {
 func (v view) progressLines() []markup {
 	var lines []markup
 	for i, s := range v.progress() {
-		if s.mark == markRunning && v.request.State.Ended() {
-			s.mark = markOpen
-		}
+		s.mark = v.inEnd(s.mark)
 		lines = append(lines, s.line(i+1, v.now))
 	}
 	return lines
+}
+
+// inEnd is what a step without an outcome means once the execution has ended.
+func (v view) inEnd(m mark) mark {
+	switch {
+	case !v.request.State.Ended():
+		return m
+	case m == markRunning:
+		return markOpen
+	case m == markWaiting && v.request.State == approvals.Succeeded:
+		return markSpared
+	case m == markWaiting:
+		return markMissed
+	}
+	return m
 }
 
 func (s progressStep) line(n int, now time.Time) markup {
 	var m markup
 	switch s.mark {
 	case markDone:
-		m = say("✓ %d. %s: %s", n, s.text, took(s.took))
+		m = say("✓ %d. %s", n, s.text) + s.duration()
 	case markFailed:
-		m = say("✗ %d. *%s*: %s", n, s.text, took(s.took))
+		m = say("✗ %d. *%s*", n, s.text) + s.duration()
+	case markSpared:
+		m = say("– %d. %s: not needed", n, s.text)
+	case markMissed:
+		m = say("· %d. %s: not reached", n, s.text)
 	case markRunning:
 		m = say("▶ %d. *%s*: for %s", n, s.text, apart(s.started, now))
 	case markOpen:
@@ -95,4 +126,12 @@ func (s progressStep) line(n int, now time.Time) markup {
 		m += say("\n      %s", s.note)
 	}
 	return m
+}
+
+// duration is left out where it wasn't measured.
+func (s progressStep) duration() markup {
+	if s.took <= 0 {
+		return ""
+	}
+	return ": " + took(s.took)
 }
