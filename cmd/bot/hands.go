@@ -44,7 +44,7 @@ func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]action
 
 func databaseOf(cfg config.Config, p config.Pair, n config.Node, secrets config.Secrets) (*postgres.Node, error) {
 	return postgres.New(postgres.Options{
-		Node: n.Domain(), AppDatabase: p.Database,
+		Node: n.Domain(), AppDatabase: p.Database, Schemas: p.Schemas,
 		User: n.User, Password: sql.NewSecret(secrets.Password(p.Name, n.Name).Reveal()), PassFile: n.Passfile,
 		SSLMode: n.SSLMode, RootCert: n.SSLRootCert, Cert: n.SSLCert, Key: n.SSLKey,
 		Timeouts: cfg.Timeouts.Domain(),
