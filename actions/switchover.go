@@ -15,7 +15,11 @@ import (
 // new one promoted once it holds the other's shutdown checkpoint. Until the
 // gate is passed every failure is taken back; after it, the only way is on.
 func (x *execution) switchover(ctx context.Context) ending {
-	if err := x.beforeStop(ctx); err != nil {
+	err := x.beforeStop(ctx)
+	if err == nil {
+		err = context.Cause(ctx) // told to end: no pause is begun any more
+	}
+	if err != nil {
 		return x.takeBack(ctx, err, false)
 	}
 	calm := context.WithoutCancel(ctx) // a bot that is told to end doesn't leave writers waiting
