@@ -24,9 +24,14 @@ type bundle struct {
 
 func newBundle(t *testing.T) *bundle {
 	t.Helper()
+	return newBundleWith(t, nil)
+}
+
+func newBundleWith(t *testing.T, settings map[string]string) *bundle {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	t.Cleanup(cancel)
-	pair, err := sandbox.New(ctx, sandbox.Options{Memory: true})
+	pair, err := sandbox.New(ctx, sandbox.Options{Memory: true, Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}

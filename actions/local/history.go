@@ -59,6 +59,17 @@ func (src source) left(timeline uint32) (actions.LSN, bool) {
 	return 0, false
 }
 
+// timelineOf is the timeline under whose name the source has the WAL file that begins at start: one in which a
+// timeline was left belongs to the next.
+func (src source) timelineOf(start actions.LSN, segment uint64) uint32 {
+	for _, f := range src.history {
+		if f.at >= start+actions.LSN(segment) {
+			return f.timeline
+		}
+	}
+	return src.timeline
+}
+
 // finding is what the files of a stopped server say about its history, compared with the source's.
 type finding struct {
 	control Control
@@ -136,9 +147,8 @@ func (s Server) compareOnSame(ctx context.Context, f *finding, src source, files
 		f.diverged = fmt.Sprintf("its timeline %d is another one than its partner's of that number", f.timeline)
 		return nil
 	}
-	f.end = f.control.MinRecovery
-	if len(own) == 0 {
-		return nil
+	if err := s.seekEnd(ctx, f); err != nil || len(own) == 0 {
+		return err
 	}
 	before := finding{control: f.control, timeline: own[len(own)-1].timeline, fork: own[len(own)-1].at}
 	from := segmentOf(before.fork, f.control.SegmentBytes)
@@ -148,6 +158,20 @@ func (s Server) compareOnSame(ctx context.Context, f *finding, src source, files
 	err = s.judgeEnd(ctx, &before, from)
 	f.diverged = before.diverged
 	return err
+}
+
+// seekEnd sets the finding's end for a standby, for which an end that is too low does no harm: it is only where
+// its WAL receiver will begin to ask.
+func (s Server) seekEnd(ctx context.Context, f *finding) error {
+	f.end = max(f.control.MinRecovery, f.control.Checkpoint)
+	last, err := s.lastRecord(ctx, f.control, f.timeline, f.control.Redo)
+	if err != nil && !errors.Is(err, errEndUnclear) {
+		return err
+	}
+	if last.start != 0 {
+		f.end = last.end(f.control.SegmentBytes)
+	}
+	return nil
 }
 
 // judgeEnd reads the log on the finding's timeline and compares its end with the fork.

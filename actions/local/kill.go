@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -81,14 +82,30 @@ func (s Server) signalMember(ctx context.Context, pid int, sig unix.Signal) erro
 		return err
 	}
 	defer h.close()
-	pids, err := s.Processes(ctx)
-	if err != nil || !slices.Contains(pids, pid) {
+	member, err := s.isMember(ctx, pid)
+	if err != nil || !member {
 		return err
 	}
 	if err := h.signal(sig); err != nil && !errors.Is(err, errGone) {
 		return err
 	}
 	return nil
+}
+
+func (s Server) isMember(ctx context.Context, pid int) (bool, error) {
+	f, err := describe(ctx, pid)
+	if errors.Is(err, errGone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if f.folder == nil { // then only its parent tells
+		pids, err := s.Processes(ctx)
+		return slices.Contains(pids, pid), err
+	}
+	data, err := os.Stat(s.DataDir)
+	return err == nil && f.serves(data, time.Time{}), err
 }
 
 // Freeze stops every process of the server (SIGSTOP), as a hanging machine would look from outside: its ports

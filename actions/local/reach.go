@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"twokey/actions"
 )
 
 // ErrNotReached means that the partner could not be reached, or isn't what it should be, before anything on
@@ -52,13 +54,17 @@ func (c upstreamConn) row(ctx context.Context, query string, columns int) ([]str
 // reach logs in at the partner in both ways that a rejoin needs, and learns its history. The partner must be a
 // primary on the expected timeline whose control file says so too: before its first checkpoint there
 // pg_rewind would take it for what it was.
-func (u Upstream) reach(ctx context.Context, timeline uint32) (source, error) {
+func (u Upstream) reach(ctx context.Context, order actions.RejoinOrder) (source, error) {
 	src, err := u.identify(ctx)
 	if err != nil {
 		return source{}, err
 	}
-	if src.timeline != timeline {
-		return source{}, fmt.Errorf("%w: it is on timeline %d, not %d", ErrNotReached, src.timeline, timeline)
+	if src.timeline != order.Timeline {
+		return source{}, fmt.Errorf("%w: it is on timeline %d, not %d", ErrNotReached, src.timeline, order.Timeline)
+	}
+	if n := len(src.history); n > 0 && order.Fork != 0 && src.history[n-1].at != order.Fork {
+		return source{}, fmt.Errorf("%w: its timeline %d began at %s, not at %s",
+			ErrNotReached, src.timeline, src.history[n-1].at, order.Fork)
 	}
 	c, err := u.connect(ctx, false)
 	if err != nil {
@@ -72,8 +78,8 @@ func (u Upstream) reach(ctx context.Context, timeline uint32) (source, error) {
 	if row[0] != "f" {
 		return source{}, fmt.Errorf("%w: it is in recovery, no primary", ErrNotReached)
 	}
-	if row[1] != strconv.FormatUint(uint64(timeline), 10) {
-		return source{}, fmt.Errorf("%w: it has made no checkpoint on timeline %d yet", ErrNotReached, timeline)
+	if row[1] != strconv.FormatUint(uint64(src.timeline), 10) {
+		return source{}, fmt.Errorf("%w: it has made no checkpoint on timeline %d yet", ErrNotReached, src.timeline)
 	}
 	return src, nil
 }
@@ -123,4 +129,23 @@ func (c upstreamConn) streams(ctx context.Context, name, slot, position string) 
 		WHERE a.application_name = $1 AND s.slot_name = $2 AND s.restart_lsn >= $3::pg_lsn`,
 		[][]byte{[]byte(name), []byte(slot), []byte(position)}, nil, nil, nil).Read()
 	return len(result.Rows) > 0, result.Err
+}
+
+// keeps tells whether the partner still has the WAL file that a standby would ask for first, or has yet to
+// write it. Files are removed oldest first, so those after it are there, too. It calls the form of pg_ls_dir
+// that pg_rewind uses, which the role may therefore call.
+func (u Upstream) keeps(ctx context.Context, src source, from actions.LSN, segment uint64) (bool, error) {
+	c, err := u.connect(ctx, false)
+	if err != nil {
+		return false, err
+	}
+	defer c.close(ctx)
+	start := segmentOf(from, segment)
+	file := segmentFile(src.timelineOf(start, segment), uint64(start), segment)
+	result := c.ExecParams(ctx, "SELECT FROM pg_ls_dir('pg_wal', true, false) f WHERE f = $1 OR pg_current_wal_flush_lsn() <= $2::pg_lsn",
+		[][]byte{[]byte(file), []byte(start.String())}, nil, nil, nil).Read()
+	if result.Err != nil {
+		return false, fmt.Errorf("list the partner's WAL files: %w", result.Err)
+	}
+	return len(result.Rows) > 0, nil
 }

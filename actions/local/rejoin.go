@@ -48,7 +48,7 @@ func (m *Machine) rejoin(ctx context.Context, order actions.RejoinOrder, progres
 	if err != nil || follows {
 		return actions.RejoinReport{How: actions.RejoinedAsIs}, err
 	}
-	src, err := m.Upstream.reach(ctx, order.Timeline)
+	src, err := m.Upstream.reach(ctx, order)
 	if err != nil {
 		return actions.RejoinReport{}, err
 	}
@@ -110,10 +110,7 @@ func (m *Machine) quiesce(ctx context.Context, progress func(string)) error {
 	if err := m.Server.StopFast(ctx); err != nil {
 		return err
 	}
-	if err := os.Remove(m.Server.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return m.Server.clearStale()
 }
 
 // makeFit brings the stopped server's data to a point in the source's history.
@@ -133,13 +130,16 @@ func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)
 	report := actions.RejoinReport{How: actions.RejoinedAsIs, EndOfWA: f.end}
 	if f.diverged == "" {
 		progress(fmt.Sprintf("its log ends at %s, within its partner's history: nothing to take back", f.end))
-		return report, nil
+	} else {
+		progress("it can't simply follow: " + f.diverged)
+		if report.Kept, err = m.listDiverged(ctx, f, progress); err != nil {
+			return report, err
+		}
+		if report.How, err = m.rewindOrCopy(ctx, f, progress); err != nil {
+			return report, err
+		}
 	}
-	progress("it can't simply follow: " + f.diverged)
-	if report.Kept, err = m.listDiverged(ctx, f, progress); err != nil {
-		return report, err
-	}
-	report.How, err = m.rewindOrCopy(ctx, f, progress)
+	report.How, err = m.unlessTooOld(ctx, f, src, report.How, progress)
 	return report, err
 }
 
@@ -157,6 +157,50 @@ func (m *Machine) rewindOrCopy(ctx context.Context, f finding, progress func(str
 	}
 	progress(fmt.Sprintf("pg_rewind failed, copying the partner anew: %v", err))
 	return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
+}
+
+// unlessTooOld copies the partner anew where it has removed the log that the server would have to begin with:
+// such a standby would ask for it for ever.
+func (m *Machine) unlessTooOld(
+	ctx context.Context, f finding, src source, how string, progress func(string),
+) (string, error) {
+	if how == actions.RejoinedFromCopy {
+		return how, nil
+	}
+	from, err := m.Server.streamsFrom(f)
+	if err != nil {
+		return how, err
+	}
+	kept, err := m.Upstream.keeps(ctx, src, from, f.control.SegmentBytes)
+	if err != nil {
+		// Only the listing may be forbidden; whether it streams is seen in any case.
+		progress(fmt.Sprintf("can't tell whether its partner still has the log from %s on: %v", from, err))
+		return how, ctx.Err()
+	}
+	if kept {
+		return how, nil
+	}
+	progress(fmt.Sprintf("its partner no longer has the log from %s on: copying the partner anew", from))
+	return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
+}
+
+// streamsFrom is where the server will begin to ask for its partner's log: at the end of its own, or where
+// pg_rewind says that recovery has to begin.
+func (s Server) streamsFrom(f finding) (actions.LSN, error) {
+	label, err := os.ReadFile(s.file("backup_label"))
+	if errors.Is(err, os.ErrNotExist) {
+		return max(f.end, f.control.MinRecovery), nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(label)) {
+		if rest, ok := strings.CutPrefix(line, "START WAL LOCATION: "); ok {
+			at, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+			return actions.ParseLSN(at)
+		}
+	}
+	return 0, errors.New("backup_label doesn't say where recovery begins")
 }
 
 // comeBack starts the server under the name that nobody waits for, and renames it once it streams.

@@ -22,8 +22,12 @@ func (b *bundle) rejoin() (actions.RejoinReport, []string, error) {
 
 func (b *bundle) rejoinOnly(m *local.Machine) (actions.RejoinReport, []string, error) {
 	b.t.Helper()
+	return b.rejoinAs(m, actions.RejoinOrder{Name: b.a.Name, Timeline: 2})
+}
+
+func (b *bundle) rejoinAs(m *local.Machine, order actions.RejoinOrder) (actions.RejoinReport, []string, error) {
+	b.t.Helper()
 	var told []string
-	order := actions.RejoinOrder{Name: b.a.Name, Timeline: 2}
 	report, err := m.Rejoin(b.ctx, order, func(text string) { told = append(told, text) })
 	b.t.Logf("told: %s", strings.Join(told, "\n      "))
 	return report, told, err
@@ -164,6 +168,35 @@ func TestPartnerIsCopiedWhereRewindingFails(t *testing.T) {
 	}
 }
 
+func TestPartnerIsCopiedWhereItHasRemovedTheLog(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*bundle){
+		"for a server that could follow": func(b *bundle) {
+			b.must(b.a.Machine().Off(b.ctx))
+			b.promoteAlone()
+		},
+		"for a server that was rewound": func(b *bundle) { b.diverge(3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundleWith(t, map[string]string{"max_wal_size": "32MB"})
+			lose(b)
+			b.exec(b.b, "ALTER SYSTEM SET wal_keep_size = 0", "SELECT pg_reload_conf()")
+			b.exec(b.b, "SELECT pg_drop_replication_slot('twokey_dc1')")
+			for i := range 6 {
+				b.exec(b.b, fmt.Sprintf("INSERT INTO w VALUES (%d, 'more')", 100+i), "SELECT pg_switch_wal()", "CHECKPOINT")
+			}
+			b.exec(b.b, "SELECT pg_create_physical_replication_slot('twokey_dc1', true)")
+			report, told, err := b.rejoinOnly(b.a.Machine())
+			b.must(err)
+			if report.How != actions.RejoinedFromCopy || !strings.Contains(strings.Join(told, "\n"), "no longer has the log") {
+				t.Errorf("rejoined %q, want %q because of the log", report.How, actions.RejoinedFromCopy)
+			}
+			b.checkRejoined()
+		})
+	}
+}
+
 // withFailingRewind is a folder of the same programs in which pg_rewind spoils the target, then fails.
 func withFailingRewind(t *testing.T, real string) string {
 	t.Helper()
@@ -260,31 +293,37 @@ func TestRejoinTouchesNothingBeforeItHasReachedThePartner(t *testing.T) {
 	passwords, err := os.ReadFile(m.Upstream.Passfile)
 	b.must(err)
 	var checkpointer int
+	first, order := actions.RejoinOrder{Name: b.a.Name, Timeline: 1}, actions.RejoinOrder{Name: b.a.Name, Timeline: 2}
 	steps := []struct {
 		name    string
+		order   actions.RejoinOrder
 		prepare func()
 		want    error
 	}{
-		{"the server still runs as a primary", func() {}, local.ErrStillPrimary},
-		{"the partner is still in recovery", func() { b.must(m.Off(b.ctx)) }, local.ErrNotReached},
-		{"the partner does not let the node log in", func() {
+		{"the server still runs as a primary", order, func() {}, local.ErrStillPrimary},
+		{"the partner is still in recovery", first, func() { b.must(m.Off(b.ctx)) }, local.ErrNotReached},
+		{"the partner does not let the node log in", first, func() {
 			b.must(os.WriteFile(m.Upstream.Passfile, nil, 0o600))
 		}, local.ErrNotReached},
-		{"the partner has not made its first checkpoint yet", func() {
+		{"the partner has not made its first checkpoint yet", order, func() {
 			b.must(os.WriteFile(m.Upstream.Passfile, passwords, 0o600))
 			checkpointer = ask[int](b, b.b, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
 			b.must(syscall.Kill(checkpointer, syscall.SIGSTOP))
 			b.exec(b.b, "SELECT pg_promote(true, 30)")
 		}, local.ErrNotReached},
-		{"the partner is down", func() {
+		{"the partner forked elsewhere", actions.RejoinOrder{Name: b.a.Name, Timeline: 2, Fork: 1}, func() {
 			b.must(syscall.Kill(checkpointer, syscall.SIGCONT))
+			b.exec(b.b, "CHECKPOINT")
+		}, local.ErrNotReached},
+		{"the partner is on another timeline", first, func() {}, local.ErrNotReached},
+		{"the partner is down", order, func() {
 			b.must(b.b.Server.StopFast(b.ctx))
 		}, local.ErrNotReached},
 	}
 	for _, step := range steps {
 		step.prepare()
 		before := b.fingerprint()
-		_, _, err := b.rejoinOnly(m)
+		_, _, err := b.rejoinAs(m, step.order)
 		if !errors.Is(err, step.want) {
 			t.Errorf("%s: got %v, want %v", step.name, err, step.want)
 		}

@@ -41,8 +41,7 @@ func (s Server) WaitReady(ctx context.Context) error {
 	return err
 }
 
-// mayStart refuses what must not run, and clears away what would keep the server from starting although
-// nothing runs: PostgreSQL takes any process of the recorded number for itself, also a zombie.
+// mayStart refuses what must not run.
 func (s Server) mayStart(ctx context.Context) error {
 	unfit, err := exists(s.rewindMark())
 	if err != nil {
@@ -57,6 +56,27 @@ func (s Server) mayStart(ctx context.Context) error {
 	}
 	if len(left) > 0 {
 		return fmt.Errorf("%w: processes %v", ErrLeftovers, left)
+	}
+	return s.clearStale()
+}
+
+// clearStale removes a postmaster.pid that PostgreSQL itself would stumble over although nothing runs: it takes
+// any process of the recorded number for a postmaster, also a zombie, and refuses an empty file. One that names
+// no process is left to it, for its own checks are the better guard against two starts at once.
+func (s Server) clearStale() error {
+	file, err := s.readPidFile()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		h, openErr := openProcess(file.pid)
+		if openErr != nil {
+			return nil
+		}
+		h.close()
+	}
+	if err != nil && !errors.Is(err, errHalfWritten) {
+		return err
 	}
 	if err := os.Remove(s.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -91,6 +91,38 @@ func TestFetchWithApt(t *testing.T) {
 	}
 }
 
+// TestPG17Script covers what needs no network; CI installs with it for real.
+func TestPG17Script(t *testing.T) {
+	t.Parallel()
+	root := sharedDir(t)
+	script17, err := filepath.Abs("pg17.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := root + "/there/usr/lib/postgresql/17/bin"
+	installation(t, bin, "17.3 (Debian)")
+	out, err := exec.CommandContext(t.Context(), script17, root+"/there").CombinedOutput()
+	if err != nil || string(out) != bin+"\n" {
+		t.Errorf("an installation that works: got %q, %v", out, err)
+	}
+	if out, err := exec.CommandContext(t.Context(), script17).CombinedOutput(); err == nil || !strings.Contains(string(out), "usage") {
+		t.Errorf("without a folder: got %q, %v", out, err)
+	}
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", script17, root+"/new")
+	cmd.Env = []string{"PATH=" + root}
+	mkdir(t, root+"/bin")
+	for _, name := range []string{"dirname", "basename", "mkdir"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		symlink(t, path, filepath.Join(root, name))
+	}
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "needs apt-get: run it on Debian") {
+		t.Errorf("without apt: got %q, %v", out, err)
+	}
+}
+
 // archive makes a package archive below root and points the system's apt at it alone.
 func archive(t *testing.T, root string) {
 	t.Helper()
