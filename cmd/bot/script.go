@@ -67,7 +67,7 @@ func (d *demo) story(ctx context.Context) (approvals.Request, error) {
 		return approvals.Request{}, err
 	}
 	for _, s := range []struct{ text, expect string }{
-		{"status", "dc1"}, {"verify", "proven"}, {"insert-test", "dc1"}, {"verify-data", "same"},
+		{"status", "MEMBER"}, {"verify", "proven"}, {"insert-test", "dc1"}, {"verify-data", "same"},
 	} {
 		if err := d.command(ctx, oncall, s.text, s.expect); err != nil {
 			return approvals.Request{}, err
@@ -80,7 +80,7 @@ func (d *demo) story(ctx context.Context) (approvals.Request, error) {
 	if err != nil {
 		return request, err
 	}
-	return request, d.command(ctx, oncall, "status", "dc2")
+	return request, d.command(ctx, oncall, "status", "MEMBER")
 }
 
 // approveByTwo asks for a failover and lets the wrong people try before the
