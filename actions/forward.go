@@ -64,7 +64,7 @@ func (x *execution) promotionLost(ctx context.Context, err error) ending {
 	if ferr := x.flush(ctx); ferr != nil {
 		x.log.Error("the journal is behind", "error", ferr)
 	}
-	return x.lost(err, fmt.Sprintf("%s was told to promote and may still do so. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it is, ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
+	return x.lost(err, fmt.Sprintf("%s was told to promote and may still do so. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it isn't within a minute, promote it there yourself (SELECT pg_promote()). Then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
 }
 
 // promoted goes on from a node that is out of recovery.

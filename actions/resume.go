@@ -138,7 +138,7 @@ func (x *execution) switchoverAgain(ctx context.Context, undoing bool) ending {
 	case errors.Is(err, errPromoted):
 		return x.promotedBefore(ctx)
 	case errors.Is(err, errGateUnseen):
-		return x.promotionLost(calm, err)
+		return x.lost(err, fmt.Sprintf("%s may have been told to promote before the bot was restarted. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it is, ask for a rejoin of %s; if it isn't, compare the ends of both nodes' WAL (pg_controldata) before you choose.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
 	case err != nil:
 		return x.takeBack(calm, fmt.Errorf("the bot was restarted before the gate was passed: %w", err), true)
 	}

@@ -162,6 +162,9 @@ func (x *execution) awaitEnd(ctx context.Context, end *WALEnd) error {
 	var last error
 	err := poll(ctx, 2*time.Millisecond, func(ctx context.Context) (bool, error) {
 		got, err := x.to().LastRecord(ctx)
+		if ctx.Err() != nil {
+			return false, nil // what was seen before says more
+		}
 		if err != nil {
 			last = err
 			return false, nil // the deadline decides, not one failed question
