@@ -24,6 +24,8 @@ type bundle struct {
 	policy approvals.Policy
 	check  func(approvals.Person) error // an account's look-up
 	unled  map[string]bool              // nodes without a machine
+	clock  func() time.Time             // of the bots; nil for the bubble's
+	keep   func(*being) books           // where bots keep their books; nil for the ledger
 	ids    int
 }
 
@@ -38,6 +40,13 @@ func inBubble(t *testing.T, test func(b *bundle)) {
 		t.Cleanup(func() { close(stop); <-done })
 		test(b)
 	})
+}
+
+// books are the three ports of a store.
+type books interface {
+	approvals.Store
+	actions.Journal
+	actions.Memory
 }
 
 // bot is one desk at work.
@@ -76,11 +85,18 @@ func (b *bundle) prepare(hook atPoint) *bot {
 }
 
 func (b *bundle) options(o *bot, hook atPoint) actions.Options {
-	k := book{b.ledger, o.being}
+	var k books = book{b.ledger, o.being}
+	if b.keep != nil {
+		k = b.keep(o.being)
+	}
+	now := time.Now
+	if b.clock != nil {
+		now = b.clock
+	}
 	return actions.Options{
 		Pairs: []actions.Pair{b.pair}, Hands: map[string]actions.Hands{b.pair.Name: b.hands(o.being)},
 		Policy: b.policy, Directory: directory{b}, Store: k, Journal: k, Memory: k,
-		Timeouts: actions.DefaultTimeouts(), Thresholds: actions.DefaultThresholds(), Now: time.Now,
+		Timeouts: actions.DefaultTimeouts(), Thresholds: actions.DefaultThresholds(), Now: now,
 		NewID: func() string { b.ids++; return fmt.Sprintf("%04d", b.ids) }, NewNonce: func() string { return "nonce" },
 		Log: slog.New(slog.NewTextHandler(b.Output(), nil)),
 		At: func(_ context.Context, p actions.Point) error {

@@ -155,6 +155,27 @@ func TestDeathWithAPromotionUnderWay(t *testing.T) {
 	}
 }
 
+// TestDeathWithAPromotionThatNeverComes: nobody can tell whether it will take
+// effect, so the successor touches nothing and says what to do.
+func TestDeathWithAPromotionThatNeverComes(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		planned.begin(b)
+		b.world.promoteTakes = 24 * time.Hour
+		first := b.prepare(nil)
+		b.world.after["promote dc2"] = func(*world, *server) { first.being.die() }
+		first.run()
+		r := first.ask(planned.question)
+		<-first.being.dead
+		b.start(nil)
+		r = b.awaitEnd(r.ID)
+		b.wantNobodyMade(r)
+		if n := b.count("start dc1") + b.count("stop hard dc1"); n > 0 {
+			b.Errorf("the old primary was touched: %q", b.world.calls)
+		}
+	})
+}
+
 // TestDeathAtTheGateThatNeverOpens: the stop went through while the standby had
 // lost its stream, so it lacks the shutdown checkpoint: the only way is back.
 func TestDeathAtTheGateThatNeverOpens(t *testing.T) {
