@@ -226,13 +226,13 @@ func TestStalePidFileFoolsNobody(t *testing.T) {
 	s, other := newAlone(t), newAlone(t)
 	otherPID := other.start().PID
 	tests := map[string]func(t *testing.T) int{
-		"of no process": func(t *testing.T) int { return deadProcess(t) },
+		"of no process": deadProcess,
 		"of a program of another name": func(t *testing.T) int {
 			return program(t, "sleep", "1000")
 		},
 		"of another server":     func(*testing.T) int { return otherPID },
 		"of this very program":  func(*testing.T) int { return os.Getpid() },
-		"of a zombie":           func(t *testing.T) int { return zombie(t) },
+		"of a zombie":           zombie,
 		"of the first process":  func(*testing.T) int { return 1 },
 		"that is no number yet": func(*testing.T) int { return 0 },
 	}

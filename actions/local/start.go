@@ -68,20 +68,25 @@ func (s Server) clearStale() error {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err == nil {
-		h, openErr := openProcess(file.pid)
-		if openErr != nil {
-			return nil
-		}
-		h.close()
-	}
 	if err != nil && !errors.Is(err, errHalfWritten) {
 		return err
+	}
+	if err == nil && !processExists(file.pid) {
+		return nil
 	}
 	if err := os.Remove(s.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+func processExists(pid int) bool {
+	h, err := openProcess(pid)
+	if err != nil {
+		return false
+	}
+	h.close()
+	return true
 }
 
 func (s Server) rewindMark() string { return s.DataDir + ".rewind-unfinished" }

@@ -69,12 +69,25 @@ func (u *User) Own(path string) error {
 	if !u.other() {
 		return nil
 	}
-	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return os.Lchown(path, int(u.UID), int(u.GID))
+	}
+	// Through a root, because the folder may be the user's already, who must not be able to lead root astray.
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(path, int(u.UID), int(u.GID))
+		return root.Lchown(name, int(u.UID), int(u.GID))
 	})
+	return errors.Join(err, root.Close())
 }
 
 // WriteFile replaces a file of the user's in one step: whoever reads it sees the old text or the new one, also

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"twokey/actions"
@@ -58,12 +59,7 @@ func (w walFiles) first(timeline uint32) actions.LSN {
 }
 
 func (w walFiles) has(timeline uint32, at actions.LSN) bool {
-	for _, start := range w[timeline] {
-		if start == at {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w[timeline], at)
 }
 
 // segmentOf is where the WAL file begins that holds a position.

@@ -93,8 +93,7 @@ func (o Options) cache() (string, error) {
 // run runs a package client; the error carries what it printed.
 func run(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, lastLines(exit.Stderr))
 	}
 	if err != nil {

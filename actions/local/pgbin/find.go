@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -119,7 +120,7 @@ func (o Options) candidates(ctx context.Context) []string {
 		patterns = usualFolders()
 	}
 	if cache, err := o.cache(); err == nil {
-		patterns = append(patterns[:len(patterns):len(patterns)], filepath.Join(cache, "*", "usr/lib/postgresql/*/bin"))
+		patterns = append(slices.Clip(patterns), filepath.Join(cache, "*", "usr/lib/postgresql/*/bin"))
 	}
 	for _, pattern := range patterns {
 		found, _ := filepath.Glob(pattern) // a malformed pattern finds nothing

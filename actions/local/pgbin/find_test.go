@@ -221,8 +221,7 @@ func TestFindRefuses(t *testing.T) {
 			t.Parallel()
 			root := sharedDir(t)
 			_, err := pgbin.Find(t.Context(), tt.prepare(t, root))
-			var notFound *pgbin.NotFoundError
-			if !errors.As(err, &notFound) {
+			if _, ok := errors.AsType[*pgbin.NotFoundError](err); !ok {
 				t.Fatalf("got error %v, want NotFoundError", err)
 			}
 			if want := "  not used: " + root + "/" + tt.reason; !strings.Contains(err.Error(), want) {
