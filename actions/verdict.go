@@ -1,6 +1,9 @@
 package actions
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind is what a plan does.
 type Kind string
@@ -66,4 +69,34 @@ func (v Verdict) With(s Status) []Check {
 		}
 	}
 	return out
+}
+
+// Meaning says what the health means for whoever depends on the pair, in one
+// sentence.
+func (v Verdict) Meaning() string {
+	p, s := orNode(v.Primary, "the primary"), orNode(v.Standby, "the standby")
+	switch v.Health {
+	case HealthOK:
+		return fmt.Sprintf("Commits on %s wait for %s, and that was shown.", p, s)
+	case HealthArming:
+		return fmt.Sprintf("Commits on %s wait for %s now; since when is being shown.", p, s)
+	case HealthLagging:
+		return fmt.Sprintf("%s has every acknowledged write, but is behind in replaying them: a failover would take longer.", s)
+	case HealthHalfSeen:
+		return fmt.Sprintf("%s says that %s is well; %s itself does not answer the bot.", p, s, s)
+	case HealthBlocked:
+		return fmt.Sprintf("%s is away, so commits on %s wait: applications can't write until it is back.", s, p)
+	case HealthUnprotected:
+		return fmt.Sprintf("%s acknowledges writes that may be on no standby: if it is lost now, they are lost.", p)
+	case HealthPrimaryGone:
+		return fmt.Sprintf("%s does not answer; %s does. Unreachable is not dead: verify, then decide.", p, s)
+	}
+	return noKind[v.Health]
+}
+
+func orNode(name, otherwise string) string {
+	if name == "" {
+		return otherwise
+	}
+	return name
 }

@@ -22,7 +22,7 @@ type Alert struct {
 	Health   actions.Health `json:"health"`
 	Was      actions.Health `json:"was"`
 	Severity int            `json:"severity"`
-	Text     string         `json:"text"`  // the verdict in one sentence
+	Text     string         `json:"text"`  // what it means, in one sentence
 	Since    time.Time      `json:"since"` // of the incident: a recovery tells with it how long that took
 }
 

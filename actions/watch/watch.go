@@ -146,7 +146,7 @@ func Note(m actions.Remembered, v actions.Verdict, e actions.Evidence) (next act
 		return next, a, ""
 	}
 	next.Health, next.HealthSince = v.Health, e.At
-	a = Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Headline, Since: m.IncidentAt}
+	a = Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Meaning(), Since: m.IncidentAt}
 	switch {
 	case v.Health.Severity() >= alertFrom:
 		if m.IncidentAt.IsZero() {
