@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -77,12 +76,12 @@ func (h handle) wait(ctx context.Context) error {
 // describe returns errGone when there is no such process.
 func describe(_ context.Context, pid int) (facts, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	stat, err := os.ReadFile(dir + "/stat")
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+	stat, err := readSmall(dir + "/stat")
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		return facts{}, errGone
 	}
 	if err != nil {
-		return facts{}, err
+		return facts{}, fmt.Errorf("read %s/stat: %w", dir, err)
 	}
 	f, ticks, err := parseStat(stat)
 	if err != nil {
@@ -99,6 +98,23 @@ func describe(_ context.Context, pid int) (facts, error) {
 		f.started = started(ticks)
 	}
 	return f, nil
+}
+
+// readSmall reads a file of the kernel's, which gives it as a whole in one go. Looking for a server's processes
+// reads one for each process of the machine, so it should cost no more than that.
+func readSmall(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	text := make([]byte, 1024)
+	for {
+		n, err := unix.Read(fd, text)
+		if !errors.Is(err, unix.EINTR) {
+			return text[:max(n, 0)], err
+		}
+	}
 }
 
 // parseStat reads /proc/PID/stat, and the start in ticks since the system's. The program's name stands in

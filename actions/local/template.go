@@ -2,10 +2,7 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -103,47 +100,4 @@ func removeUnused(folder string, now time.Time) {
 			_ = os.RemoveAll(filepath.Join(folder, entry.Name()))
 		}
 	}
-}
-
-// CopyFolder copies a folder of plain files and folders to a new path and gives the copy to the user. Symbolic
-// links and other special files are refused: the copy would share them.
-func CopyFolder(ctx context.Context, from, to string, user *User) error {
-	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		switch target := filepath.Join(to, relative); {
-		case entry.IsDir():
-			return os.Mkdir(target, info.Mode().Perm())
-		case entry.Type().IsRegular():
-			return copyFile(path, target, info.Mode().Perm())
-		}
-		return fmt.Errorf("%s is neither a file nor a folder", path)
-	})
-	if err != nil {
-		return err
-	}
-	return user.Own(to)
-}
-
-func copyFile(from, to string, mode fs.FileMode) error {
-	source, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = source.Close() }()
-	target, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(target, source)
-	return errors.Join(err, target.Close())
 }

@@ -63,31 +63,13 @@ func (u *User) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID}
 }
 
-// Own gives a file or folder with all that is in it to the user; without another user it does nothing.
-// Symbolic links are given away themselves, never followed.
+// Own gives a file or a folder to the user, not what is in it; without another user it does nothing. A symbolic
+// link is given away itself.
 func (u *User) Own(path string) error {
 	if !u.other() {
 		return nil
 	}
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() {
-		return os.Lchown(path, int(u.UID), int(u.GID))
-	}
-	// Through a root, because the folder may be the user's already, who must not be able to lead root astray.
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return err
-	}
-	err = fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return root.Lchown(name, int(u.UID), int(u.GID))
-	})
-	return errors.Join(err, root.Close())
+	return os.Lchown(path, int(u.UID), int(u.GID))
 }
 
 // WriteFile replaces a file of the user's in one step: whoever reads it sees the old text or the new one, also
