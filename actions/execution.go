@@ -248,6 +248,21 @@ func poll(ctx context.Context, every time.Duration, ask func(context.Context) (b
 	}
 }
 
+// insist asks every interval until ask returns nil or ctx ends; until then its
+// error only says why not yet. At the end the last such reason is joined to the
+// cause of ctx; one that came from the deadline itself says less and is left out.
+func insist(ctx context.Context, every time.Duration, ask func(context.Context) error) error {
+	var last error
+	err := poll(ctx, every, func(ctx context.Context) (bool, error) {
+		err := ask(ctx)
+		if ctx.Err() == nil {
+			last = err
+		}
+		return err == nil, nil //nolint:nilerr // the deadline decides, not one failed question
+	})
+	return errors.Join(err, last)
+}
+
 // within bounds one wait and names it, so that an error says which one ended.
 func within(ctx context.Context, d time.Duration, what string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%s took longer than %s", what, d))

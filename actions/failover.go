@@ -131,20 +131,18 @@ func (x *execution) powerOff(ctx context.Context) (Clearance, error) {
 		return Clearance{}, err
 	}
 	off := 0
-	var last error
-	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
+	var clear Clearance
+	err := insist(ctx, 20*time.Millisecond, func(ctx context.Context) error {
 		power, err := f.Read(ctx)
-		if last = err; err != nil || power != PowerOff {
+		if err != nil || power != PowerOff {
 			off = 0
-			return false, nil
+			return errors.Join(fmt.Errorf("it was read as %s", power), err)
 		}
 		off++
-		return off >= fenceReads, nil
+		clear, err = clearOff(x.plan.From, f.Describe(), off)
+		return err
 	})
-	if err != nil {
-		return Clearance{}, errors.Join(err, last)
-	}
-	return clearOff(x.plan.From, f.Describe(), off)
+	return clear, err
 }
 
 // settle waits until the standby has replayed all that it received.

@@ -18,27 +18,40 @@ func (x *execution) forward(ctx context.Context, clear Clearance) ending {
 		return clear.proof, x.promote(ctx, clear)
 	})
 	if err != nil {
-		<-followed // what was started is waited for
-		return x.promotionLost(calm, err)
+		return x.promotionLost(calm, errors.Join(err, unlessNotFollowing(<-followed)))
 	}
-	return x.promoted(ctx, <-followed)
+	return x.promoted(ctx, followed)
 }
 
 // followBeside starts the old primary as a standby of the new one, by cascade,
 // while that one is promoted; only after a clean stop, whose history ends
 // before the fork.
 func (x *execution) followBeside(ctx context.Context) <-chan error {
-	done := make(chan error, 1)
 	if x.plan.Kind != KindSwitchover || x.machine() == nil {
-		done <- errNotFollowing
-		return done
+		return notFollowing()
 	}
+	done := make(chan error, 1)
 	go func() {
 		ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "starting "+x.plan.From+" as a standby")
 		defer cancel()
 		done <- x.follow(ctx)
 	}()
 	return done
+}
+
+// notFollowing is the end of a follow that was never begun.
+func notFollowing() <-chan error {
+	done := make(chan error, 1)
+	done <- errNotFollowing
+	return done
+}
+
+// unlessNotFollowing is the error of a follow that was tried.
+func unlessNotFollowing(err error) error {
+	if errors.Is(err, errNotFollowing) {
+		return nil
+	}
+	return err
 }
 
 var errNotFollowing = errors.New("the old primary was not started as a standby")
@@ -67,14 +80,16 @@ func (x *execution) promotionLost(ctx context.Context, err error) ending {
 	return x.lost(err, fmt.Sprintf("%s was told to promote and may still do so. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it isn't within a minute, promote it there yourself (SELECT pg_promote()). Then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
 }
 
-// promoted goes on from a node that is out of recovery.
-func (x *execution) promoted(ctx context.Context, followed error) ending {
+// promoted goes on from a node that is out of recovery. The probe comes first:
+// writers wait for nothing else.
+func (x *execution) promoted(ctx context.Context, following <-chan error) ending {
 	calm := context.WithoutCancel(ctx)
 	x.out.NewPrimary, x.out.Serving, x.out.Conn = x.plan.To, x.plan.To, x.pair.Conn(x.plan.To)
 	probe := x.quick(calm, OpProbe, x.plan.To, x.probe)
 	if !x.mark.At.IsZero() && probe == nil {
 		x.out.WritePause = x.desk.now().Sub(x.mark.At)
 	}
+	followed := <-following
 	x.noteFollowed(followed)
 	if err := x.flush(calm); err != nil {
 		x.log.Error("the journal is behind", "error", err)

@@ -97,16 +97,18 @@ func (x *execution) lookAgain(ctx context.Context) (Observation, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Fence, "reaching "+x.plan.To+" after a restart")
 	defer cancel()
 	var seen Observation
-	err := poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
+	err := insist(ctx, 100*time.Millisecond, func(ctx context.Context) error {
 		if x.onTo == nil {
 			s, err := x.to().Lock(ctx, x.pair.LockKey())
 			if err != nil {
-				return false, nil
+				return err
 			}
 			x.onTo = s
 		}
-		seen = x.to().Observe(ctx)
-		return seen.Server != nil, nil
+		if seen = x.to().Observe(ctx); seen.Server == nil {
+			return seen.Failure
+		}
+		return nil
 	})
 	return seen, err
 }
@@ -117,7 +119,7 @@ func (x *execution) promotedBefore(ctx context.Context) ending {
 	if o := x.from().Observe(ctx); o.Server != nil && !o.Server.InRecovery {
 		return x.lost(errors.New("both nodes accept writes"), fmt.Sprintf("Stop %s now: %s was promoted from it.", x.plan.From, x.plan.To))
 	}
-	return x.promoted(ctx, errNotFollowing)
+	return x.promoted(ctx, notFollowing())
 }
 
 // switchoverAgain: the stop was ordered, and the new primary was in recovery
@@ -155,6 +157,16 @@ var (
 	errGateUnseen = errors.New("whether the gate was passed can't be told")
 )
 
+// seeGate looks once whether the gate was passed; errGateUnseen when that can't
+// be told.
+func (x *execution) seeGate(ctx context.Context) (WALEnd, error) {
+	got, err := x.to().LastRecord(ctx)
+	if err != nil || got.Timeline > x.mark.Timeline {
+		return WALEnd{}, errors.Join(errGateUnseen, err)
+	}
+	return got, gatePassed(got, x.mark.LSN, x.mark.Timeline)
+}
+
 // gateAgain waits at the gate after a restart. A gate that was passed stays so
 // as long as the node is in recovery, but for the moment in which a promotion
 // takes effect; so only one that is seen to be shut to the end shows that the
@@ -169,16 +181,11 @@ func (x *execution) gateAgain(ctx context.Context) (WALEnd, error) {
 		if o := x.to().Observe(ctx); o.Server != nil && !o.Server.InRecovery {
 			return false, errPromoted
 		}
-		got, err := x.to().LastRecord(ctx)
-		if ctx.Err() != nil {
-			return false, nil // what was seen before counts
+		got, err := x.seeGate(ctx)
+		if ctx.Err() == nil { // else what was seen before counts
+			end, last = got, err
 		}
-		if err != nil || got.Timeline > x.mark.Timeline {
-			last = errors.Join(errGateUnseen, err)
-			return false, nil
-		}
-		end, last = got, gatePassed(got, x.mark.LSN, x.mark.Timeline)
-		return last == nil, nil
+		return err == nil, nil //nolint:nilerr // the deadline decides, not one failed question
 	})
 	if err != nil {
 		return WALEnd{}, errors.Join(err, last)

@@ -159,20 +159,14 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 }
 
 func (x *execution) awaitEnd(ctx context.Context, end *WALEnd) error {
-	var last error
-	err := poll(ctx, 2*time.Millisecond, func(ctx context.Context) (bool, error) {
+	return insist(ctx, 2*time.Millisecond, func(ctx context.Context) error {
 		got, err := x.to().LastRecord(ctx)
-		if ctx.Err() != nil {
-			return false, nil // what was seen before says more
-		}
 		if err != nil {
-			last = err
-			return false, nil // the deadline decides, not one failed question
+			return err
 		}
-		*end, last = got, gatePassed(got, x.mark.LSN, x.mark.Timeline)
-		return last == nil, nil
+		*end = got
+		return gatePassed(got, x.mark.LSN, x.mark.Timeline)
 	})
-	return errors.Join(err, last)
 }
 
 // takeBack ends a switchover that may not go on: the old primary serves again.
