@@ -65,7 +65,7 @@ func (t Templates) folder() (string, error) {
 			return "", err
 		}
 	}
-	return folder, os.MkdirAll(folder, 0o755)
+	return folder, cachedir.Make(folder)
 }
 
 func (t Templates) build(ctx context.Context, entry string, build func(context.Context, string) error) error {

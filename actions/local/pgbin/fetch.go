@@ -39,8 +39,8 @@ func fetch(ctx context.Context, o Options) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return Programs{}, fmt.Errorf("make the cache folder: %w", err)
+	if err := cachedir.Make(cache); err != nil {
+		return Programs{}, err
 	}
 	unlock, err := filelock.Lock(ctx, filepath.Join(cache, "lock"))
 	if err != nil {
