@@ -123,9 +123,18 @@ func (o Options) withDefaults() (Options, error) {
 		o.People.Team = o.Team
 	}
 	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		o.HTTPClient = &http.Client{Transport: ownTransport()}
 	}
 	return o.withHabits(), nil
+}
+
+// ownTransport is the default one with a pool of connections of its own, so that
+// the bot can close them; a default that somebody replaced is shared.
+func ownTransport() http.RoundTripper {
+	if t, ok := http.DefaultTransport.(*http.Transport); ok {
+		return t.Clone()
+	}
+	return http.DefaultTransport
 }
 
 func (o Options) withHabits() Options {

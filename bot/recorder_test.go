@@ -3,6 +3,7 @@ package bot_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,9 +16,7 @@ import (
 // newRecorder hands a signed command to a handler without a network.
 func newRecorder(h http.Handler, secret string, body []byte) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(http.MethodPost, "/slack/commands", bytes.NewReader(body))
-	for k, v := range slacksim.Sign(secret, time.Now(), body) {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, slacksim.Sign(secret, time.Now(), body))
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, req)
 	return rec

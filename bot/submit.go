@@ -37,7 +37,7 @@ func (b *Bot) submitted(w http.ResponseWriter, d delivery, p payload) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	err, done := slot.wait(withinAck)
+	done, err := slot.wait(withinAck)
 	writeJSON(w, http.StatusOK, b.submissionAnswer(err, done))
 }
 
@@ -124,21 +124,21 @@ func (s *answerSlot) put(err error) (late bool) {
 }
 
 // wait gives the result, or done == false after patience.
-func (s *answerSlot) wait(patience time.Duration) (err error, done bool) {
+func (s *answerSlot) wait(patience time.Duration) (done bool, err error) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-s.done:
-		return s.err, true
+		return true, s.err
 	case <-timer.C:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-s.done: // in the same instant
-		return s.err, true
+		return true, s.err
 	default:
 		s.left = true
-		return nil, false
+		return false, nil
 	}
 }
