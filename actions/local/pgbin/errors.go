@@ -31,6 +31,18 @@ func (e *NotFoundError) Error() string {
 	return b.String()
 }
 
+// refusals is one line.
+func (e *NotFoundError) refusals() string {
+	if len(e.Refused) == 0 {
+		return "the programs are nowhere to be found"
+	}
+	var all []string
+	for _, r := range e.Refused {
+		all = append(all, r.Folder+": "+r.Reason)
+	}
+	return strings.Join(all, "; ")
+}
+
 func (e *NotFoundError) wanted() string {
 	if e.Major != 0 {
 		return fmt.Sprintf("PostgreSQL %d", e.Major)

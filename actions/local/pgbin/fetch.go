@@ -53,7 +53,11 @@ func fetch(ctx context.Context, o Options) (Programs, error) {
 	if err := client.fetch(ctx, client.path, cache, o.Major); err != nil {
 		return Programs{}, err
 	}
-	return Find(ctx, o)
+	found, err := Find(ctx, o)
+	if notFound, ok := errors.AsType[*NotFoundError](err); ok {
+		return Programs{}, fmt.Errorf("what was fetched can't be used: %s", notFound.refusals())
+	}
+	return found, err
 }
 
 // client is a package client of this machine.

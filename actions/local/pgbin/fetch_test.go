@@ -60,6 +60,19 @@ func TestFetchTellsWhatTheClientSaid(t *testing.T) {
 	}
 }
 
+func TestFetchedProgramsThatDoNotDo(t *testing.T) {
+	t.Parallel()
+	root := sharedDir(t)
+	installation(t, root+"/bottle/bin", "17.5")
+	remove(t, root+"/bottle/bin/pg_rewind")
+	script(t, root+"/bin/brew", fmt.Sprintf("mkdir -p %[1]s/usual/17 && cp -R %[1]s/bottle/bin %[1]s/usual/17/bin", root))
+	_, err := pgbin.FindOrFetch(t.Context(), options(root, "PATH", root+"/bin"))
+	want := "fetching it did not work: what was fetched can't be used: " + root + "/usual/17/bin: pg_rewind is missing"
+	if err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want at its end %s", err, want)
+	}
+}
+
 // TestFetchWithApt runs the system's real apt against an archive in a folder, so that it needs no network.
 // The archive's server is a stand-in of a major that the system's own sources don't hold.
 func TestFetchWithApt(t *testing.T) {
