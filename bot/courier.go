@@ -31,6 +31,7 @@ type courier struct {
 
 	posts, updates *rate.Limiter
 	barredUntil    map[string]time.Time // by method: Slack said when to try again
+	pausedUntil    time.Time            // nothing is sent before, to keep the pace
 	sent           map[string]string    // by key: what the message shows, as last sent
 	shownAt        map[string]time.Time // by key: when it was last sent
 	lastSuccess    time.Time

@@ -144,9 +144,7 @@ func (c *courier) may(p *parcel, method string, limit *rate.Limiter) bool {
 		return true
 	}
 	if r := limit.ReserveN(now, 1); r.DelayFrom(now) > 0 {
-		// For all that wait for this method, so that the first of them goes first.
-		p.next = now.Add(r.DelayFrom(now))
-		c.barredUntil[method] = p.next
+		c.pausedUntil = now.Add(r.DelayFrom(now)) // for all, so that the first goes first
 		r.CancelAt(now)
 		return false
 	}

@@ -82,6 +82,9 @@ func (p *parcel) dueAt() time.Time {
 // due is the first parcel whose time has come, or how long until one's has.
 func (c *courier) due() (*parcel, time.Duration) {
 	now, wait := c.opt.Now(), c.opt.Pace.RetryMost
+	if left := c.pausedUntil.Sub(now); left > 0 {
+		return nil, min(wait, left)
+	}
 	for _, p := range c.order {
 		left := p.dueAt().Sub(now)
 		if left <= 0 {
