@@ -205,19 +205,19 @@ func (b *bundle) request(id string) approvals.Request {
 // await waits until a request is as wanted, for at most two simulated hours.
 func (b *bundle) await(id string, what string, fit func(approvals.Request) bool) approvals.Request {
 	b.Helper()
-	began := time.Now()
-	for every := 5 * time.Millisecond; time.Since(began) < 2*time.Hour; {
-		if r := b.request(id); fit(r) {
+	late := time.After(2 * time.Hour)
+	for {
+		changed := b.ledger.change()
+		r := b.request(id)
+		if fit(r) {
 			return r
 		}
-		<-time.After(every)
-		if time.Since(began) > 10*time.Second {
-			every = 500 * time.Millisecond
+		select {
+		case <-changed:
+		case <-late:
+			b.Fatalf("request %s never came to %s: it is %s (%s)", id, what, r.State, r.Why)
 		}
 	}
-	r := b.request(id)
-	b.Fatalf("request %s never came to %s: it is %s (%s)", id, what, r.State, r.Why)
-	return r
 }
 
 func (b *bundle) awaitEnd(id string) approvals.Request {

@@ -89,12 +89,12 @@ func TestApprovedBeforeRun(t *testing.T) {
 		})
 		r := o.ask(actions.Question{})
 		var reads atomic.Int32
-		b.ledger.refuse = func(call string) error {
+		b.ledger.refusing(func(call string) error {
 			if call == "request" && reads.Add(1) == 2 {
 				<-inTheMiddle
 			}
 			return nil
-		}
+		})
 		o.run()
 		r = b.awaitEnd(r.ID)
 		b.wantState(r, approvals.Succeeded)

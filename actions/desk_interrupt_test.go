@@ -96,12 +96,12 @@ func TestToldToEndWhileClaiming(t *testing.T) {
 		r := o.open(actions.Question{})
 		o.approve(r, "dba-1")
 		var hanging atomic.Bool
-		b.world.fault = func(call, node string) error {
+		b.world.setFault(func(call, node string) error {
 			if hanging.Load() && call == "observe" {
 				return errHang
 			}
 			return nil
-		}
+		})
 		hanging.Store(true)
 		o.approve(r, "dba-2")
 		<-time.After(100 * time.Millisecond)

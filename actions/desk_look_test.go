@@ -99,13 +99,13 @@ func TestOvertakenLookDoesNotOverwrite(t *testing.T) {
 		b.mustVerify(o)
 		released, waiting := make(chan struct{}), make(chan struct{})
 		var first atomic.Bool
-		b.ledger.refuse = func(call string) error {
+		b.ledger.refusing(func(call string) error {
 			if call == "revise" && first.CompareAndSwap(false, true) {
 				close(waiting)
 				<-released
 			}
 			return nil
-		}
+		})
 		old := make(chan error, 1)
 		go func() { _, err := o.desk.Status(b.Context(), "orders"); old <- err }()
 		<-waiting
@@ -134,7 +134,7 @@ func TestOvertakenLatchIsNotKept(t *testing.T) {
 		settleIn()
 		released, waiting := make(chan struct{}), make(chan struct{})
 		var revisions atomic.Int32
-		b.ledger.refuse = func(call string) error {
+		b.ledger.refusing(func(call string) error {
 			if call != "revise" {
 				return nil
 			}
@@ -146,7 +146,7 @@ func TestOvertakenLatchIsNotKept(t *testing.T) {
 				return errors.New("disk full")
 			}
 			return nil
-		}
+		})
 		done := make(chan struct{})
 		go func() { defer close(done); _, _ = o.desk.Verify(b.Context(), "orders") }() // the memory is what counts here
 		<-waiting

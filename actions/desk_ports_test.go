@@ -18,8 +18,8 @@ import (
 func failing(call, node string, nth int32, err error) func(b *bundle) {
 	var seen atomic.Int32
 	return func(b *bundle) {
-		before := b.world.fault
-		b.world.fault = func(c, n string) error {
+		var before func(call, node string) error
+		before = b.world.setFault(func(c, n string) error {
 			if c == call && n == node && seen.Add(1) > nth {
 				return err
 			}
@@ -27,7 +27,7 @@ func failing(call, node string, nth int32, err error) func(b *bundle) {
 				return before(c, n)
 			}
 			return nil
-		}
+		})
 	}
 }
 
@@ -41,12 +41,12 @@ func broken(call, node string) func(b *bundle) {
 func refusing(call string, times int32) func(b *bundle) {
 	var seen atomic.Int32
 	return func(b *bundle) {
-		b.ledger.refuse = func(c string) error {
+		b.ledger.refusing(func(c string) error {
 			if c == call && seen.Add(1) <= times {
 				return errors.New("disk full")
 			}
 			return nil
-		}
+		})
 	}
 }
 
@@ -88,7 +88,7 @@ func (row ported) run(t *testing.T, s story) {
 		r := b.awaitEnd(b.start(nil).ask(s.question).ID)
 		b.wantState(r, row.state)
 		<-time.After(2 * time.Minute) // whatever is still under way happens now
-		b.world.fault = nil
+		b.world.setFault(nil)
 		truth, out := b.world.truth(), b.outcome(r)
 		if len(truth.split) > 0 || strings.Join(truth.serving, " ") != row.serving || truth.whole != row.whole {
 			b.Errorf("%+v, want serving %q, whole %t", truth, row.serving, row.whole)

@@ -23,11 +23,39 @@ type ledger struct {
 	journal  map[string][]actions.Entry
 	memory   map[string][]byte
 	events   []approvals.Event
-	refuse   func(call string) error // may fail a call
+	changed  chan struct{} // closed at the next change of a request
+
+	hook   sync.Mutex
+	refuse func(call string) error // may fail a call, or let it wait; see refusing
+}
+
+// refusing sets what may fail a call from now on.
+func (l *ledger) refusing(f func(call string) error) {
+	l.hook.Lock()
+	defer l.hook.Unlock()
+	l.refuse = f
+}
+
+// refused asks whether a call fails. It may wait, with no lock held.
+func (l *ledger) refused(call string) error {
+	l.hook.Lock()
+	f := l.refuse
+	l.hook.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(call)
 }
 
 func newLedger() *ledger {
-	return &ledger{requests: map[string][]byte{}, journal: map[string][]actions.Entry{}, memory: map[string][]byte{}}
+	return &ledger{requests: map[string][]byte{}, journal: map[string][]actions.Entry{}, memory: map[string][]byte{}, changed: make(chan struct{})}
+}
+
+// change is closed when a request changes next.
+func (l *ledger) change() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
 }
 
 // book is the ledger in a being's hands.
@@ -37,10 +65,8 @@ type book struct {
 }
 
 func (k book) enter(ctx context.Context, call string) error {
-	if k.refuse != nil {
-		if err := k.refuse(call); err != nil {
-			return err
-		}
+	if err := k.refused(call); err != nil {
+		return err
 	}
 	k.mu.Lock()
 	if k.b.gone() {
@@ -71,6 +97,8 @@ func (l *ledger) save(r approvals.Request, events []approvals.Event) (approvals.
 	}
 	l.requests[r.ID] = raw
 	l.events = append(l.events, events...)
+	close(l.changed)
+	l.changed = make(chan struct{})
 	return l.load(r.ID)
 }
 
@@ -165,10 +193,8 @@ func (k book) Entries(ctx context.Context, id string) ([]actions.Entry, error) {
 }
 
 func (k book) Finish(ctx context.Context, id string, cause approvals.Cause, why string, out actions.Outcome) error {
-	if k.refuse != nil {
-		if err := k.refuse("finish"); err != nil {
-			return err
-		}
+	if err := k.refused("finish"); err != nil {
+		return err
 	}
 	report, err := json.Marshal(out)
 	if err != nil {

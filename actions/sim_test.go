@@ -29,6 +29,7 @@ type world struct {
 	blind                   map[string]bool                      // nodes whose platform says nothing about power
 	fault                   func(call, node string) error        // may fail a call of a bot, or hang it (errHang)
 	doubt                   func(call, node string) error        // the same, but the call has had its effect
+	hook                    sync.Mutex                           // guards fault
 	locks                   map[string]*session                  // by node
 	after                   map[string]func(w *world, s *server) // called with the lock held after a call that changed something
 }

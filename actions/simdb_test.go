@@ -39,12 +39,10 @@ var (
 // enter is the beginning of every call of a bot: it may be dead, out of time,
 // or made to fail or hang by the test. The lock is held when it returns nil.
 func (w *world) enter(ctx context.Context, b *being, call, node string) error {
-	if w.fault != nil {
-		if err := w.fault(call, node); errors.Is(err, errHang) {
-			return hang(ctx, b)
-		} else if err != nil {
-			return err
-		}
+	if err := w.faulty(call, node); errors.Is(err, errHang) {
+		return hang(ctx, b)
+	} else if err != nil {
+		return err
 	}
 	w.mu.Lock()
 	w.settle()
@@ -57,6 +55,25 @@ func (w *world) enter(ctx context.Context, b *being, call, node string) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+func (w *world) faulty(call, node string) error {
+	w.hook.Lock()
+	f := w.fault
+	w.hook.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(call, node)
+}
+
+// setFault replaces what may fail a call, and gives what did before.
+func (w *world) setFault(f func(call, node string) error) func(call, node string) error {
+	w.hook.Lock()
+	defer w.hook.Unlock()
+	before := w.fault
+	w.fault = f
+	return before
 }
 
 func hang(ctx context.Context, b *being) error {
