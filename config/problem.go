@@ -175,4 +175,4 @@ func printable(r rune) rune {
 // passwords in addresses, long hexadecimal numbers.
 var secretLike = regexp.MustCompile(`(?i)xox[a-z.-]*-[\w-]*|xapp-[\w-]*|(://[^\s/@]*)@|[0-9a-f]{24,}`)
 
-func maskValues(text string) string { return secretLike.ReplaceAllString(text, placeholder) }
+func maskValues(text string) string { return secretLike.ReplaceAllString(text, "[secret]") }

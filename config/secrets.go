@@ -6,19 +6,21 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"twokey/secret"
 )
 
 // Secrets are the values behind the file's references. It prints as
 // placeholders only.
 type Secrets struct {
-	SlackToken    Secret
-	SigningSecret Secret
-	passwords     map[[2]string]Secret // by pair and node
+	SlackToken    secret.Text
+	SigningSecret secret.Text
+	passwords     map[[2]string]secret.Text // by pair and node
 }
 
-// Password is that of the bot's role on a node; the zero Secret where the node
+// Password is that of the bot's role on a node; no secret where the node
 // uses a password file or a certificate.
-func (s Secrets) Password(pair, node string) Secret { return s.passwords[[2]string{pair, node}] }
+func (s Secrets) Password(pair, node string) secret.Text { return s.passwords[[2]string{pair, node}] }
 
 // MissingError names one reference that leads nowhere.
 type MissingError struct {
@@ -38,7 +40,7 @@ func (m *MissingError) Unwrap() error { return m.Err }
 // error joins a *MissingError for each one that leads nowhere.
 func (c Config) Secrets(lookup func(string) (string, bool)) (Secrets, error) {
 	r := reader{lookup: lookup}
-	out := Secrets{passwords: map[[2]string]Secret{}}
+	out := Secrets{passwords: map[[2]string]secret.Text{}}
 	out.SlackToken = r.ref("slack.token", c.Slack.Token)
 	out.SigningSecret = r.ref("slack.signing_secret", c.Slack.SigningSecret)
 	for i, p := range c.Pairs {
@@ -59,7 +61,7 @@ type reader struct {
 	missing []error
 }
 
-func (r *reader) ref(key string, ref Ref) Secret {
+func (r *reader) ref(key string, ref Ref) secret.Text {
 	var value string
 	var err error
 	switch {
@@ -68,13 +70,13 @@ func (r *reader) ref(key string, ref Ref) Secret {
 	case ref.File != "":
 		value, err = secretFile(ref.File)
 	default:
-		return Secret{}
+		return secret.Text{}
 	}
 	if err != nil {
 		r.missing = append(r.missing, &MissingError{Key: key, Place: ref.String(), Err: err})
-		return Secret{}
+		return secret.Text{}
 	}
-	return NewSecret(value)
+	return secret.New(value)
 }
 
 var (

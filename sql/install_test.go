@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"twokey/actions/local/sandbox"
+	"twokey/secret"
 	"twokey/sql"
 )
 
@@ -205,7 +206,7 @@ func TestNothingSecretReachesTheServersLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.params.BotPassword = sql.NewSecret(planted)
+	s.params.BotPassword = secret.New(planted)
 	s.install(t)
 	s.params.ApplicationRole = "postgres" // refused, within the script that holds the passwords
 	if err := sql.Install(t.Context(), s.connect, s.params); err == nil || strings.Contains(err.Error(), "SCRAM") || strings.Contains(err.Error(), planted) {

@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"twokey/secret"
 )
 
 // Params are what the scripts can be told. Empty fields are left out: a role
 // keeps the password that it has.
 type Params struct {
-	Database            string   // the application's, e.g. "orders"
-	BotPassword         Secret   // of BotRole
-	ReplicationPassword Secret   // of ReplicationRole
-	Slots               []string // physical slots to have on this server
-	Schemas             []string // that verify-data compares; none means public
-	ApplicationRole     string   // role to make for the application, none when empty
-	ApplicationPassword Secret   // of ApplicationRole
+	Database            string      // the application's, e.g. "orders"
+	BotPassword         secret.Text // of BotRole
+	ReplicationPassword secret.Text // of ReplicationRole
+	Slots               []string    // physical slots to have on this server
+	Schemas             []string    // that verify-data compares; none means public
+	ApplicationRole     string      // role to make for the application, none when empty
+	ApplicationPassword secret.Text // of ApplicationRole
 }
 
 // Prefix is the SET statements that hand the parameters to Setup and
@@ -43,9 +45,9 @@ func (p Params) Prefix() (string, error) {
 	return b.String(), nil
 }
 
-func verifierOf(s Secret) func() (string, error) {
+func verifierOf(s secret.Text) func() (string, error) {
 	return func() (string, error) {
-		if s.text == "" {
+		if s.Empty() {
 			return "", nil
 		}
 		return Verifier(s)

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+
+	"twokey/secret"
 )
 
 const scramIterations = 4096 // what the server itself uses
@@ -15,15 +17,15 @@ const scramIterations = 4096 // what the server itself uses
 // Verifier makes of a password what PostgreSQL stores for it (RFC 5803), with a
 // fresh salt. Only printable ASCII is taken: anything else would have to be
 // normalised exactly as every client does it.
-func Verifier(password Secret) (string, error) {
-	if err := checkPassword(password.text); err != nil {
+func Verifier(password secret.Text) (string, error) {
+	if err := checkPassword(password.Reveal()); err != nil {
 		return "", err
 	}
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {
 		return "", fmt.Errorf("make a salt: %w", err)
 	}
-	return verifierWith(password.text, salt)
+	return verifierWith(password.Reveal(), salt)
 }
 
 func verifierWith(password string, salt []byte) (string, error) {

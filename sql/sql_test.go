@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"twokey/secret"
 	"twokey/sql"
 )
 
@@ -17,7 +18,7 @@ const planted = "hunter2-planted"
 
 func TestSecretsPrintAsAPlaceholderInEveryWay(t *testing.T) {
 	t.Parallel()
-	p := sql.Params{Database: "orders", BotPassword: sql.NewSecret(planted)}
+	p := sql.Params{Database: "orders", BotPassword: secret.New(planted)}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t"} {
 		fmt.Fprintf(&out, verb+verb+verb, p, &p, p.BotPassword)
@@ -40,7 +41,7 @@ func TestSecretsPrintAsAPlaceholderInEveryWay(t *testing.T) {
 
 func TestPrefixHoldsNoPasswordOnlyVerifiers(t *testing.T) {
 	t.Parallel()
-	p := sql.Params{BotPassword: sql.NewSecret(planted), ReplicationPassword: sql.NewSecret(planted + "2"), ApplicationPassword: sql.NewSecret(planted + "3")}
+	p := sql.Params{BotPassword: secret.New(planted), ReplicationPassword: secret.New(planted + "2"), ApplicationPassword: secret.New(planted + "3")}
 	text, err := p.Prefix()
 	if err != nil {
 		t.Fatal(err)
@@ -57,8 +58,8 @@ func TestPrefixHoldsNoPasswordOnlyVerifiers(t *testing.T) {
 func TestUnfitParametersAreRefused(t *testing.T) {
 	t.Parallel()
 	for what, p := range map[string]sql.Params{
-		"a password that clients would normalise": {BotPassword: sql.NewSecret("größe")},
-		"a password with a line break":            {ReplicationPassword: sql.NewSecret("a\nb")},
+		"a password that clients would normalise": {BotPassword: secret.New("größe")},
+		"a password with a line break":            {ReplicationPassword: secret.New("a\nb")},
 		"a slot that would be two":                {Slots: []string{"twokey_a,twokey_b"}},
 		"a role with a NUL":                       {ApplicationRole: "a\x00b"},
 	} {

@@ -25,7 +25,7 @@ import (
 	"twokey/actions"
 	"twokey/actions/local/sandbox"
 	"twokey/actions/postgres"
-	"twokey/sql"
+	"twokey/secret"
 )
 
 const planted = "hunter2-planted"
@@ -56,7 +56,7 @@ func to(t *testing.T, serve func(net.Conn), change ...func(*postgres.Options)) *
 	})
 	opt := postgres.Options{
 		Node:     actions.Node{Name: "dc1", Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)},
-		Password: sql.NewSecret(planted), SSLMode: "disable",
+		Password: secret.New(planted), SSLMode: "disable",
 		Timeouts: actions.Timeouts{Observe: 300 * time.Millisecond},
 	}
 	for _, c := range change {
@@ -296,7 +296,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		"a passfile that isn't there":    func(o *postgres.Options) { o.PassFile = "/nonexistent/pass" },
 	} {
 		o := good
-		o.Password = sql.NewSecret(planted)
+		o.Password = secret.New(planted)
 		change(&o)
 		if _, err := postgres.New(o); err == nil || strings.Contains(fmt.Sprintf("%v %#v", err, err), planted) {
 			t.Errorf("%s: %v", what, err)
@@ -316,7 +316,7 @@ func TestPasswordFileIsReadAnewForEachConnection(t *testing.T) {
 		must(t, os.WriteFile(file, []byte("127.0.0.1:*:*:twokey_bot:"+password+"\n"), 0o600))
 	}
 	write("wrong")
-	n := p.node(t, 0, func(o *postgres.Options) { o.Password, o.PassFile = sql.Secret{}, file })
+	n := p.node(t, 0, func(o *postgres.Options) { o.Password, o.PassFile = secret.Text{}, file })
 	if o := n.Observe(t.Context()); o.Failure == nil || o.Failure.Reach != actions.Denied {
 		t.Errorf("with the wrong password: %+v", o)
 	}

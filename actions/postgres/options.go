@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"twokey/actions"
+	"twokey/secret"
 	"twokey/sql"
 )
 
@@ -29,9 +30,9 @@ type Options struct {
 	AppDatabase string   // the application's, for test rows and comparisons; may be empty
 	Schemas     []string // of the application, compared by Fingerprint; none means public
 
-	User     string     // "" means sql.BotRole
-	Password sql.Secret // none: from PassFile, or no password login at all
-	PassFile string     // in libpq's format; read anew for each connection
+	User     string      // "" means sql.BotRole
+	Password secret.Text // none: from PassFile, or no password login at all
+	PassFile string      // in libpq's format; read anew for each connection
 
 	// SSLMode is libpq's; "" means verify-full, never less by default.
 	SSLMode  string

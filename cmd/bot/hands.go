@@ -6,7 +6,6 @@ import (
 	"twokey/actions"
 	"twokey/actions/postgres"
 	"twokey/config"
-	"twokey/sql"
 )
 
 // handsOf makes every pair's drivers. They connect to nothing yet; close ends
@@ -32,7 +31,7 @@ func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]action
 			if n.Driver.Local == nil {
 				continue
 			}
-			if h.Machines[n.Name], err = localMachine(p, n, p.Nodes[1-i]); err != nil {
+			if h.Machines[n.Name], err = localMachine(n, p.Nodes[1-i]); err != nil {
 				closeAll()
 				return nil, nil, fmt.Errorf("pair %s, node %s: local driver: %w", p.Name, n.Name, err)
 			}
@@ -45,7 +44,7 @@ func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]action
 func databaseOf(cfg config.Config, p config.Pair, n config.Node, secrets config.Secrets) (*postgres.Node, error) {
 	return postgres.New(postgres.Options{
 		Node: n.Domain(), AppDatabase: p.Database, Schemas: p.Schemas,
-		User: n.User, Password: sql.NewSecret(secrets.Password(p.Name, n.Name).Reveal()), PassFile: n.Passfile,
+		User: n.User, Password: secrets.Password(p.Name, n.Name), PassFile: n.Passfile,
 		SSLMode: n.SSLMode, RootCert: n.SSLRootCert, Cert: n.SSLCert, Key: n.SSLKey,
 		Timeouts: cfg.Timeouts.Domain(),
 	})

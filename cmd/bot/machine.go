@@ -10,7 +10,7 @@ import (
 )
 
 // localMachine is the power over a server that runs on this machine.
-func localMachine(pair config.Pair, n, partner config.Node) (*local.Machine, error) {
+func localMachine(n, partner config.Node) (*local.Machine, error) {
 	l := n.Driver.Local
 	programs, err := programsIn(l.Programs)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"twokey/actions/local"
 	"twokey/actions/local/pgbin"
+	"twokey/secret"
 	pairsql "twokey/sql"
 )
 
@@ -52,7 +53,7 @@ func (p *Pair) bringUp(ctx context.Context, o Options) error {
 // copyCluster gives both nodes the template's cluster, under a new identifier, and returns the superuser's
 // password in it. The standby is a cold copy of the primary: a cluster that was shut down in good order and
 // copied is a valid beginning for a standby.
-func (p *Pair) copyCluster(ctx context.Context, o Options) (pairsql.Secret, error) {
+func (p *Pair) copyCluster(ctx context.Context, o Options) (secret.Text, error) {
 	primary, standby := p.Nodes[0], p.Nodes[1]
 	admin, err := template(ctx, o, primary.Server, primary.file("template"))
 	if err != nil {
@@ -102,7 +103,7 @@ func (n *Node) start(ctx context.Context) error {
 }
 
 // install runs the project's own SQL with the pair's own passwords, and changes the superuser's last.
-func (p *Pair) install(ctx context.Context, admin pairsql.Secret) error {
+func (p *Pair) install(ctx context.Context, admin secret.Text) error {
 	primary := p.Nodes[0]
 	connect := func(ctx context.Context, database string) (*pgconn.PgConn, error) {
 		return pgconn.Connect(ctx, p.url(local.Superuser, admin, primary.address(), database, ""))

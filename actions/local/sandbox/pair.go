@@ -14,6 +14,7 @@ import (
 
 	"twokey/actions"
 	"twokey/actions/local"
+	"twokey/secret"
 	pairsql "twokey/sql"
 )
 
@@ -32,7 +33,7 @@ type Pair struct {
 	// Database is the application's.
 	Database string
 	// Passwords of the roles, the same on both nodes because roles are replicated.
-	BotPassword, AppPassword, AdminPassword, ReplicationPassword pairsql.Secret
+	BotPassword, AppPassword, AdminPassword, ReplicationPassword secret.Text
 
 	held []port
 }
@@ -174,7 +175,7 @@ func (n *Node) Machine() *local.Machine {
 // Slot is the slot on the partner that this node streams from.
 func (n *Node) Slot() string { return "twokey_" + n.Name }
 
-func password() pairsql.Secret { return pairsql.NewSecret(rand.Text()) }
+func password() secret.Text { return secret.New(rand.Text()) }
 
 // Node returns the node of that name, nil when there is none.
 func (p *Pair) Node(name string) *Node {
@@ -218,7 +219,7 @@ func (n *Node) AdminURL(database string) string {
 
 func (n *Node) address() string { return host + ":" + strconv.Itoa(n.Port) }
 
-func (p *Pair) url(role string, password pairsql.Secret, hosts, database, more string) string {
+func (p *Pair) url(role string, password secret.Text, hosts, database, more string) string {
 	return "postgresql://" + url.UserPassword(role, password.Reveal()).String() + "@" + hosts + "/" + database +
 		"?sslmode=disable&connect_timeout=2" + more
 }

@@ -133,7 +133,7 @@ func TestTwoPairsAreStrangers(t *testing.T) {
 	if len(systems) != 2 {
 		t.Error("two pairs are one system")
 	}
-	if first.BotPassword == second.BotPassword {
+	if first.BotPassword.Reveal() == second.BotPassword.Reveal() {
 		t.Error("two pairs share a password")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"twokey/actions/local"
+	"twokey/secret"
 	pairsql "twokey/sql"
 )
 
@@ -20,20 +21,20 @@ const templateFormat = "2"
 
 // template copies the template's cluster into the server's data folder, through work, and returns the password
 // of its superuser.
-func template(ctx context.Context, o Options, s local.Server, work string) (pairsql.Secret, error) {
+func template(ctx context.Context, o Options, s local.Server, work string) (secret.Text, error) {
 	o.Templates.User = s.User
 	build := func(ctx context.Context, dir string) error { return build(ctx, o, s, dir) }
 	if err := o.Templates.Copy(ctx, templateKey(o), work, build); err != nil {
-		return pairsql.Secret{}, err
+		return secret.Text{}, err
 	}
 	admin, err := os.ReadFile(filepath.Join(work, "password"))
 	if err != nil {
-		return pairsql.Secret{}, err
+		return secret.Text{}, err
 	}
 	if err := os.Rename(filepath.Join(work, "data"), s.DataDir); err != nil {
-		return pairsql.Secret{}, err
+		return secret.Text{}, err
 	}
-	return pairsql.NewSecret(string(admin)), os.RemoveAll(work)
+	return secret.New(string(admin)), os.RemoveAll(work)
 }
 
 // templateKey names what a template's content depends on.
@@ -64,7 +65,7 @@ func build(ctx context.Context, o Options, s local.Server, dir string) error {
 	return s.User.WriteFile(filepath.Join(dir, "password"), []byte(admin.Reveal()), 0o600)
 }
 
-func fill(ctx context.Context, o Options, s local.Server, admin pairsql.Secret) (err error) {
+func fill(ctx context.Context, o Options, s local.Server, admin secret.Text) (err error) {
 	held, err := takePort()
 	if err != nil {
 		return err
