@@ -1,6 +1,7 @@
 package actions_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func TestSwitchover(t *testing.T) {
 			b.Errorf("pause %s, gate %s, connection %s", out.WritePause, out.Gate, out.Conn.URI)
 		}
 		b.wantPlanFollowed(r)
+		b.wantMark(r)
 		rep, err := o.desk.Status(b.Context(), "orders")
 		if err != nil || rep.Verdict.Loss != actions.LossNone || rep.Verdict.Primary != "dc2" || rep.Open != nil {
 			b.Errorf("afterwards: %s, %v", rep.Verdict.Headline, err)
@@ -98,6 +100,27 @@ func TestFailoverAndRejoin(t *testing.T) {
 		}
 		b.wantPlanFollowed(r)
 	})
+}
+
+// wantMark: with the intent to stop the journal has what the gate is measured
+// against, so that a successor can measure it, too.
+func (b *bundle) wantMark(r approvals.Request) {
+	b.Helper()
+	for _, e := range b.entries(r.ID) {
+		if e.Op != actions.OpStop || e.Phase != actions.Intent {
+			continue
+		}
+		var mark struct {
+			LSN      actions.LSN
+			Timeline uint32
+		}
+		b.must(json.Unmarshal(e.Data, &mark))
+		if gate := b.outcome(r).Gate; mark.LSN < gate-0x40*16 || mark.LSN >= gate || mark.Timeline != 1 {
+			b.Errorf("mark %+v, the gate was passed at %s", mark, gate)
+		}
+		return
+	}
+	b.Error("the intent to stop is not in the journal")
 }
 
 func (b *bundle) mustVerify(o *bot) {

@@ -141,6 +141,24 @@ func (b *bundle) must(err error) {
 	}
 }
 
+// TestStatementAgainstWhatIsSeen: while the question stood, the old primary came
+// back and answers; nobody's word makes it off.
+func TestStatementAgainstWhatIsSeen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		o, r := b.held()
+		b.world.mu.Lock()
+		b.world.server("dc1").start()
+		b.world.mu.Unlock()
+		b.must(o.answer(r, "dba-1", approvals.Accept, "orders"))
+		r = b.awaitEnd(r.ID)
+		b.wantState(r, approvals.Aborted)
+		if t := b.wantServing("dc1"); !t.whole || !strings.Contains(r.Why, "it answers as a primary") {
+			b.Errorf("%+v: %s", t, r.Why)
+		}
+	})
+}
+
 // TestHoldForLoss: the fence is proven, but loss can't be excluded; when the
 // answer comes, the fence is read again.
 func TestHoldForLoss(t *testing.T) {

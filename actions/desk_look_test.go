@@ -188,6 +188,18 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// TestRunWithoutItsStore: a bot that can't read what was left says so and ends.
+func TestRunWithoutItsStore(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		b.ledger.refusing(func(string) error { return errInjected })
+		o := b.prepare(nil)
+		if err := o.desk.Run(b.Context()); !errors.Is(err, errInjected) {
+			b.Errorf("it ended with %v", err)
+		}
+	})
+}
+
 // TestNewDeskRefuses: a desk that could not work is not made.
 func TestNewDeskRefuses(t *testing.T) {
 	t.Parallel()

@@ -111,12 +111,23 @@ func (x *execution) fence(ctx context.Context) (Clearance, error) {
 	return x.accepted(ctx, pause)
 }
 
+// accepted rests on a person's statement, but never against what can be seen:
+// an old primary that answers as one is not off, whoever says so.
 func (x *execution) accepted(ctx context.Context, pause approvals.Pause) (Clearance, error) {
+	if o := x.lookAtOld(ctx); o.Server != nil && !o.Server.InRecovery {
+		return Clearance{}, fmt.Errorf("%s stated that %s is off, but it answers as a primary", pause.By, x.plan.From)
+	}
 	frozen, err := x.onTo.Frozen(ctx)
 	if err != nil {
 		return Clearance{}, err
 	}
 	return clearAccepted(x.plan.From, pause, frozen)
+}
+
+func (x *execution) lookAtOld(ctx context.Context) Observation {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "observing "+x.plan.From)
+	defer cancel()
+	return x.from().Observe(ctx)
 }
 
 // powerOff orders the fence and reads it back, several times in a row.
