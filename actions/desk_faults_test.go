@@ -100,7 +100,7 @@ func TestSwitchoverFailsAtEachPoint(t *testing.T) {
 		case slices.Contains(beforePromotion, p.Op):
 			b.wantTakenBack(r)
 			b.wantUntouchedBeforeStop(p)
-		case p.Op == actions.OpFollow:
+		case p.Op == actions.OpFollow, p.Op == actions.OpSync:
 			b.wantState(r, approvals.Succeeded)
 			if t := b.wantServing("dc2"); !t.whole || out.Rejoin == nil {
 				b.Errorf("not whole, or not by a rejoin: %+v, %+v", t, out)

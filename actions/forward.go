@@ -176,21 +176,28 @@ func (x *execution) whole(ctx context.Context, followed error) error {
 	if err := x.step(ctx, OpSettleDisk, x.plan.To, x.settleDisk); err != nil {
 		return err
 	}
-	if followed != nil {
-		if err := x.step(ctx, OpRejoin, x.plan.From, x.rejoin); err != nil {
-			return err
-		}
+	if err := x.standbyAgain(ctx, followed); err != nil {
+		return err
 	}
-	for _, s := range []struct {
-		op   Op
-		node string
-		do   func(context.Context) (string, error)
-	}{{OpSync, x.plan.To, x.synchronous}, {OpLatch, x.plan.To, x.latch}, {OpTidy, x.plan.From, x.tidy}} {
-		if err := x.step(ctx, s.op, s.node, s.do); err != nil {
-			return err
-		}
+	if err := x.step(ctx, OpLatch, x.plan.To, x.latch); err != nil {
+		return err
 	}
-	return nil
+	return x.step(ctx, OpTidy, x.plan.From, x.tidy)
+}
+
+// standbyAgain waits for an old primary that follows already; one that doesn't,
+// or that went away again, is rejoined.
+func (x *execution) standbyAgain(ctx context.Context, followed error) error {
+	if followed == nil {
+		followed = x.step(ctx, OpSync, x.plan.To, x.synchronousWithin(x.desk.opt.Timeouts.Stop))
+	}
+	if followed == nil || ctx.Err() != nil {
+		return followed
+	}
+	if err := x.step(ctx, OpRejoin, x.plan.From, x.rejoin); err != nil {
+		return err
+	}
+	return x.step(ctx, OpSync, x.plan.To, x.synchronousWithin(x.desk.opt.Timeouts.Rejoin))
 }
 
 func (x *execution) settleDisk(ctx context.Context) (string, error) {
@@ -237,11 +244,17 @@ func (x *execution) rejoinOrder(ctx context.Context) (RejoinOrder, error) {
 	return order, err
 }
 
-// synchronous waits until the old primary streams; then commits wait for it
-// again, at once where the names stood, else from now on.
+// synchronousWithin waits so long until the old primary streams; then commits
+// wait for it again, at once where the names stood, else from now on.
+func (x *execution) synchronousWithin(patience time.Duration) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		ctx, cancel := within(ctx, patience, "waiting for "+x.plan.From+" to stream")
+		defer cancel()
+		return x.synchronous(ctx)
+	}
+}
+
 func (x *execution) synchronous(ctx context.Context) (string, error) {
-	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Rejoin, "waiting for "+x.plan.From+" to stream")
-	defer cancel()
 	if err := x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" }); err != nil {
 		return "", err
 	}

@@ -26,14 +26,15 @@ type adminReply struct {
 }
 
 // listenAdmin makes the socket. A socket that a killed bot left is replaced;
-// one that answers means that another bot runs.
+// one that answers means that another bot runs. Anything else that bears the
+// name, a file say, is left alone.
 func listenAdmin(path string) (net.Listener, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		_ = c.Close() // only asked whether somebody is there
 		return nil, fmt.Errorf("another bot answers on the admin socket %s; stop it first", path)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the admin socket: %w", err)
+	if err := removeSocket(path); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -43,6 +44,22 @@ func listenAdmin(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("the admin socket %s can't be made private: %w", path, err), l.Close())
 	}
 	return l, nil
+}
+
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the admin socket can't be looked at: %w", err)
+	case info.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("admin_socket %s is there already and is no socket; name a path that is free", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("the admin socket that a former bot left: %w", err)
+	}
+	return nil
 }
 
 // adminHandler answers status and verify.

@@ -24,7 +24,7 @@ func TestFailoverClickedThrough(t *testing.T) {
 	path := chromium(t)
 	w := newWorld(t, nil)
 	w.health(actions.HealthOK)
-	b := openBrowser(t, w.ctx(), path)
+	b := openBrowser(w.ctx(), t, path)
 	b.do("open the page as oncall", chromedp.Navigate(w.page+"/#as="+oncall), chromedp.WaitVisible(chromedp.CSS("textarea")))
 	b.do("look", chromedp.SendKeys(chromedp.CSS("textarea"), "/pg status"+kb.Enter),
 		chromedp.WaitVisible(`//*[contains(text(), "MEMBER")]`))
@@ -66,7 +66,7 @@ type browser struct {
 	ctx context.Context
 }
 
-func openBrowser(t *testing.T, ctx context.Context, path string) *browser {
+func openBrowser(ctx context.Context, t *testing.T, path string) *browser {
 	t.Helper()
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),

@@ -26,13 +26,27 @@ func newConfigCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := cfg.Secrets(os.LookupEnv); err != nil {
+			if err := findsAll(cfg); err != nil {
 				return fmt.Errorf("%s is well written, but refers to what is not there:\n%w", args[0], err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is fine: %d pairs, %d approvers.\n", args[0], len(cfg.Pairs), len(cfg.Policy.Approvers))
 			return err
 		},
 	}
+}
+
+// findsAll looks for what the file refers to, as a start would: secrets, and
+// what the drivers need. It connects to nothing.
+func findsAll(cfg config.Config) error {
+	secrets, err := cfg.Secrets(os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	_, closeAll, err := handsOf(cfg, secrets)
+	if err == nil {
+		closeAll()
+	}
+	return err
 }
 
 func newConfigSample() *cobra.Command {

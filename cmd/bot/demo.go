@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,8 +71,10 @@ func runDemo(ctx context.Context, cmd *cobra.Command, f demoFlags) (err error) {
 // demo is a running demonstration.
 type demo struct {
 	flags    demoFlags
-	noDriver string    // node without a driver, for tests
-	say      io.Writer // for people, beside the output
+	noDriver string                                     // node without a driver, for tests
+	timeouts string                                     // a section of the configuration, for tests
+	at       func(context.Context, actions.Point) error // faults, for tests
+	say      io.Writer                                  // for people, beside the output
 	out      io.Writer
 	log      *slog.Logger
 	keeper   *janitor.Janitor
@@ -90,8 +93,8 @@ func (d *demo) onClose(f func() error) { d.closers = append(d.closers, f) }
 
 func (d *demo) close() error {
 	var errs []error
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		errs = append(errs, d.closers[i]())
+	for _, closeOne := range slices.Backward(d.closers) {
+		errs = append(errs, closeOne())
 	}
 	return errors.Join(errs...)
 }
@@ -166,7 +169,7 @@ func (d *demo) openService(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.service, err = newService(cfg, secrets, d.log, nil); err != nil {
+	if d.service, err = newService(cfg, secrets, d.log, d.at); err != nil {
 		return err
 	}
 	d.onClose(d.service.close)
@@ -271,14 +274,14 @@ policy:
 schedule:
   lag_check: "@every 3s"
   report: %q
-pairs:
+%spairs:
   - name: %s
     database: %s
     user: %s
     sslmode: disable
     nodes:
 `, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], files["signing-secret"],
-		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.reportSchedule(),
+		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.reportSchedule(), d.timeouts,
 		d.pair.Name, d.pair.Database, sandbox.AppRole)
 	for _, n := range d.pair.Actions().Nodes {
 		text += d.nodeText(n, d.pair.Node(n.Name), files["bot-password"])

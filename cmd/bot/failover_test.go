@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -138,6 +139,34 @@ func TestHeldFailoverThatIsRefusedIsTakenBack(t *testing.T) {
 	}
 	_, err = w.pair.Node("dc1").Server.Start(w.ctx())
 	w.must(err)
+	w.health(actions.HealthOK)
+	w.noLoss()
+}
+
+// TestOldPrimaryThatDiesWhileItFollowsIsRejoined: the promotion is done, and the
+// node that was just started as a standby is killed. It is started once more.
+func TestOldPrimaryThatDiesWhileItFollowsIsRejoined(t *testing.T) {
+	t.Parallel()
+	var w *world
+	killed := false
+	w = newWorld(t, func(d *demo) {
+		d.timeouts = "timeouts: {stop: 5s}\n"
+		d.at = func(ctx context.Context, p actions.Point) error {
+			if p.Op != actions.OpSettleDisk || !p.After || killed {
+				return nil
+			}
+			killed = true
+			return d.pair.Node("dc1").Server.Kill(ctx)
+		}
+	})
+	w.health(actions.HealthOK)
+	ts := w.ask("switchover")
+	w.press(dba1, ts, "approve")
+	w.press(dba2, ts, "approve")
+	r, out := w.ended()
+	if r.State != approvals.Succeeded || len(out.Todo) > 0 || out.Rejoin == nil || !killed {
+		t.Errorf("ended %s, rejoin %v, killed %t, left to do %v: %s", r.State, out.Rejoin, killed, out.Todo, r.Why)
+	}
 	w.health(actions.HealthOK)
 	w.noLoss()
 }

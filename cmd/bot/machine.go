@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"twokey/actions/local"
 	"twokey/actions/local/pgbin"
@@ -44,7 +47,13 @@ func programsIn(folder string) (pgbin.Programs, error) {
 		}
 		return ""
 	}
-	return pgbin.Find(context.Background(), pgbin.Options{Getenv: named})
+	found, err := pgbin.Find(context.Background(), pgbin.Options{Getenv: named})
+	if unfit, ok := errors.AsType[*pgbin.NamedFolderError](err); ok {
+		// Its own text speaks of the environment, which nobody has set here.
+		return pgbin.Programs{}, fmt.Errorf("programs: %s can't be used: %s; name a folder that holds %s, or leave it out",
+			unfit.Folder, unfit.Reason, strings.Join(pgbin.Required(), ", "))
+	}
+	return found, err
 }
 
 func serverUser(name string) (*local.User, error) {

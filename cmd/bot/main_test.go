@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,14 +144,7 @@ func (w *world) request(fit func(approvals.Request) bool) approvals.Request {
 
 // in says whether a request is in one of the states.
 func in(states ...approvals.State) func(approvals.Request) bool {
-	return func(r approvals.Request) bool {
-		for _, s := range states {
-			if r.State == s {
-				return true
-			}
-		}
-		return false
-	}
+	return func(r approvals.Request) bool { return slices.Contains(states, r.State) }
 }
 
 // ended waits for the end of the newest request.

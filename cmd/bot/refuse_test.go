@@ -28,6 +28,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		{"a store that is a text file", spoilStore("hello, I am a text\n"), []string{"twokey.db", "not a"}},
 		{"a store in a folder that doesn't exist", replace("twokey.db", "nowhere/twokey.db"), []string{"nowhere"}},
 		{"a store that another bot has open", lockStore, []string{"another bot", "twokey.db"}},
+		{"an admin socket that is a file of somebody's", replace("admin.sock", "bot-password"), []string{"admin_socket", "no socket"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -43,7 +43,6 @@ type result struct {
 func (d *demo) script(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 3*time.Minute, errors.New("the story took longer than 3 minutes"))
 	defer cancel()
-	began := time.Now()
 	request, err := d.story(ctx)
 	fmt.Fprintln(d.out, d.slack.Transcript())
 	if err != nil {
@@ -52,7 +51,7 @@ func (d *demo) script(ctx context.Context) error {
 	if err := d.load.Until(ctx, 200); err != nil {
 		return err
 	}
-	res, err := d.sum(ctx, request, began)
+	res, err := d.sum(ctx, request)
 	if err != nil {
 		return err
 	}
@@ -208,7 +207,7 @@ func (d *demo) ended(ctx context.Context) (approvals.Request, error) {
 	return all[0], nil
 }
 
-func (d *demo) sum(ctx context.Context, r approvals.Request, began time.Time) (result, error) {
+func (d *demo) sum(ctx context.Context, r approvals.Request) (result, error) {
 	tally := d.load.Stop()
 	conn, err := pgx.Connect(ctx, d.pair.AppURL())
 	if err != nil {

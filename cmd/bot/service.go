@@ -117,7 +117,7 @@ func (s *service) slackOptions(secrets config.Secrets) bot.Options {
 	}
 	return bot.Options{
 		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
-		Token: bot.NewSecret(secrets.SlackToken.Reveal()), SigningSecret: bot.NewSecret(secrets.SigningSecret.Reveal()),
+		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret,
 		People: bot.People{Team: s.cfg.Slack.Team, ByUser: people}, Log: s.log,
 	}
 }
