@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"twokey/secret"
 )
 
 // Options are what a Bot works with. Fields without a remark are needed.
@@ -23,9 +25,9 @@ type Options struct {
 	AppID   string // A…; "" doesn't compare the app of deliveries
 	Command string // "/pg" when ""
 
-	APIURL        string // "https://slack.com/api/" when ""
-	Token         Secret // of the bot, xoxb-…
-	SigningSecret Secret
+	APIURL        string      // "https://slack.com/api/" when ""
+	Token         secret.Text // of the bot, xoxb-…
+	SigningSecret secret.Text
 	HTTPClient    *http.Client // one of its own when nil
 	People        People
 

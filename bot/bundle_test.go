@@ -18,6 +18,7 @@ import (
 	"twokey/approvals"
 	"twokey/bot"
 	"twokey/bot/slacksim"
+	"twokey/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,7 +116,7 @@ func (b *bundle) startBot() {
 	b.t.Helper()
 	o, s := b.setup.bot, b.setup
 	o.Team, o.Channel, o.APIURL = team, ops, strings.TrimSuffix(b.APIURL(b.base), "/")
-	o.Token, o.SigningSecret, o.People = bot.NewSecret(b.BotToken()), bot.NewSecret(b.SigningSecret()), people()
+	o.Token, o.SigningSecret, o.People = secret.New(b.BotToken()), secret.New(b.SigningSecret()), people()
 	o.Desk, o.Outbox = b.desk, b.store
 	o.Log = slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.members {

@@ -11,6 +11,7 @@ import (
 	"twokey/approvals"
 	"twokey/bot"
 	"twokey/bot/slacksim"
+	"twokey/secret"
 )
 
 // clock is a clock that tests move.
@@ -44,7 +45,7 @@ func newDirectory(t *testing.T, more map[string]approvals.Person) (*slacksim.Wor
 		p.ByUser[user] = who
 	}
 	c := &clock{now: noon}
-	d, err := bot.NewDirectory(bot.Options{Team: team, APIURL: w.APIURL(base), Token: bot.NewSecret(w.BotToken()), People: p, Now: c.Now})
+	d, err := bot.NewDirectory(bot.Options{Team: team, APIURL: w.APIURL(base), Token: secret.New(w.BotToken()), People: p, Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"twokey/actions"
 	"twokey/approvals"
+	"twokey/secret"
 )
 
 // Rendered is a message as it would be sent.
@@ -26,12 +27,12 @@ func rendered(m message) Rendered {
 	return Rendered{Text: string(m.text), Blocks: encode(m.blocks), Short: encode(m.short)}
 }
 
-func Genuine(secret string, now time.Time, h http.Header, body []byte) bool {
-	return signature{secret: NewSecret(secret), now: func() time.Time { return now }}.genuine(h, body)
+func Genuine(key string, now time.Time, h http.Header, body []byte) bool {
+	return signature{secret: secret.New(key), now: func() time.Time { return now }}.genuine(h, body)
 }
 
-func Sign(secret, stamp string, body []byte) string {
-	return signature{secret: NewSecret(secret)}.sign(stamp, body)
+func Sign(key, stamp string, body []byte) string {
+	return signature{secret: secret.New(key)}.sign(stamp, body)
 }
 
 // Scene is what the messages about a request are made from.

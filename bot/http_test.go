@@ -15,6 +15,7 @@ import (
 
 	"twokey/bot"
 	"twokey/bot/slacksim"
+	"twokey/secret"
 )
 
 // post sends a body to the bot, signed as of at unless secret is empty.
@@ -178,7 +179,7 @@ func TestBeforeRunNothingIsTaken(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
 	b.stop()
-	idle, err := bot.New(bot.Options{Team: team, Channel: ops, Token: bot.NewSecret("x"), SigningSecret: bot.NewSecret("s"), Desk: b.desk, Outbox: b.store})
+	idle, err := bot.New(bot.Options{Team: team, Channel: ops, Token: secret.New("x"), SigningSecret: secret.New("s"), Desk: b.desk, Outbox: b.store})
 	b.must(err)
 	rec := newRecorder(idle.Handler(), "s", commandForm("status"))
 	if rec.Code != http.StatusServiceUnavailable {
@@ -188,14 +189,14 @@ func TestBeforeRunNothingIsTaken(t *testing.T) {
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
-	good := bot.Options{Team: team, Channel: ops, Token: bot.NewSecret("t"), SigningSecret: bot.NewSecret("s"), Desk: &desk{}, Outbox: newMemory(time.Now)}
+	good := bot.Options{Team: team, Channel: ops, Token: secret.New("t"), SigningSecret: secret.New("s"), Desk: &desk{}, Outbox: newMemory(time.Now)}
 	for name, c := range map[string]struct {
 		change func(*bot.Options)
 		want   string
 	}{
 		"no team":          {func(o *bot.Options) { o.Team = "" }, "team"},
-		"no token":         {func(o *bot.Options) { o.Token = bot.Secret{} }, "token"},
-		"no secret":        {func(o *bot.Options) { o.SigningSecret = bot.Secret{} }, "signing secret"},
+		"no token":         {func(o *bot.Options) { o.Token = secret.Text{} }, "token"},
+		"no secret":        {func(o *bot.Options) { o.SigningSecret = secret.Text{} }, "signing secret"},
 		"people of others": {func(o *bot.Options) { o.People.Team = "T9" }, "T9"},
 		"no address":       {func(o *bot.Options) { o.APIURL = "slack" }, "slack"},
 		"no desk":          {func(o *bot.Options) { o.Desk = nil }, "desk"},

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"twokey/secret"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // signature checks that a delivery comes from Slack and is of now.
 type signature struct {
-	secret Secret
+	secret secret.Text
 	now    func() time.Time
 }
 

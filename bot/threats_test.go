@@ -16,6 +16,7 @@ import (
 	"twokey/approvals"
 	"twokey/bot"
 	"twokey/bot/slacksim"
+	"twokey/secret"
 )
 
 // forged is a press as somebody could sign it who has the signing secret, or
@@ -461,10 +462,10 @@ func TestThreatResponseURLLeadingElsewhere(t *testing.T) {
 
 func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 	t.Parallel()
-	const token, secret = "xoxb-planted-token-0123456789", "planted-signing-secret-0123456789"
+	const token, signing = "xoxb-planted-token-0123456789", "planted-signing-secret-0123456789"
 	b := newBundle(t, func(s *setup) {
 		s.members = true
-		s.sim.BotToken, s.sim.SigningSecret = token, secret
+		s.sim.BotToken, s.sim.SigningSecret = token, signing
 	})
 	m := b.ask()
 	b.Fail("users.info", slacksim.Down().Times(1))
@@ -480,14 +481,14 @@ func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 	}
 	b.post("/slack/commands", "wrong", time.Now(), commandForm("status"))
 	_, ready := b.get("/readyz")
-	_, err := bot.New(bot.Options{Token: bot.NewSecret(token), SigningSecret: bot.NewSecret(secret)})
-	s := bot.NewSecret(secret)
+	_, err := bot.New(bot.Options{Token: secret.New(token), SigningSecret: secret.New(signing)})
+	s := secret.New(signing)
 	var log logs
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s, "options", bot.Options{SigningSecret: s})
 	raw, jsonErr := json.Marshal(map[string]any{"s": s, "p": &s})
 	b.must(jsonErr)
 	all := strings.Join([]string{b.Transcript(), b.logs.String(), ready, err.Error(), log.String(), string(raw), formatted(s)}, "\n")
-	for _, planted := range []string{token, secret, "706c616e746564"} { // hex of the beginning
+	for _, planted := range []string{token, signing, "706c616e746564"} { // hex of the beginning
 		if at := strings.Index(all, planted); at >= 0 {
 			t.Errorf("found %q: …%s", planted, all[max(0, at-200):at])
 		}
