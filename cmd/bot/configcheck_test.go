@@ -25,7 +25,7 @@ func TestConfigCheckLooksForWhatIsNamed(t *testing.T) {
 			dir := t.TempDir()
 			text := sampleText(t, dir)
 			if c.driver != "" {
-				text = strings.Replace(text, "port: 54321,", "port: 54321, driver: {local: {"+c.driver+", replication: {passfile: "+filepath.Join(dir, "bot-password")+"}}},", 1)
+				text = strings.Replace(text, "port: 54321,", "port: 54321, driver: {local: {"+c.driver+", replication: {passfile: "+filepath.Join(dir, "bot-password")+", sslmode: disable}}},", 1)
 			}
 			path := filepath.Join(dir, "twokey.yaml")
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
