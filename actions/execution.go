@@ -258,7 +258,7 @@ func insist(ctx context.Context, every time.Duration, ask func(context.Context) 
 		if ctx.Err() == nil {
 			last = err
 		}
-		return err == nil, nil //nolint:nilerr // the deadline decides, not one failed question
+		return err == nil, nil // the deadline decides, not one failed question
 	})
 	return errors.Join(err, last)
 }

@@ -185,7 +185,7 @@ func (x *execution) gateAgain(ctx context.Context) (WALEnd, error) {
 		if ctx.Err() == nil { // else what was seen before counts
 			end, last = got, err
 		}
-		return err == nil, nil //nolint:nilerr // the deadline decides, not one failed question
+		return err == nil, nil // the deadline decides, not one failed question
 	})
 	if err != nil {
 		return WALEnd{}, errors.Join(err, last)
