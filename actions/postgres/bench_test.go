@@ -31,7 +31,7 @@ func BenchmarkObservePair(b *testing.B) {
 	}
 	look := func() {
 		var group errgroup.Group
-		for _, n := range []interface{ observe(testing.TB) }{watched{p, 0}, watched{p, 1}} {
+		for _, n := range []interface{ observe(t testing.TB) }{watched{p, 0}, watched{p, 1}} {
 			group.Go(func() error { n.observe(b); return nil })
 		}
 		must(b, group.Wait())

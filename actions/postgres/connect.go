@@ -118,7 +118,10 @@ const lineKey = "twokey line"
 // After a broken call the driver first tries to cancel the statement, in the
 // background and for long when nobody answers; Close cuts that short.
 func (n *Node) end(c *pgx.Conn) {
-	l := c.PgConn().CustomData()[lineKey].(*line)
+	l, ours := c.PgConn().CustomData()[lineKey].(*line)
+	if !ours {
+		panic("a connection that connect didn't make")
+	}
 	n.ending.Go(func() {
 		defer l.cut()
 		ctx, cancel := context.WithTimeout(context.Background(), closeGrace)

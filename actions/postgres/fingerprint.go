@@ -29,7 +29,7 @@ func (n *Node) Fingerprint(ctx context.Context) (actions.Fingerprint, error) {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback(ctx)
+		defer func() { _ = tx.Rollback(ctx) }() // it only reads
 		f, err = n.fingerprint(ctx, tx)
 		return err
 	})

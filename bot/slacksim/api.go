@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -89,8 +90,8 @@ func (w *Workspace) serveAPI(rw http.ResponseWriter, r *http.Request) {
 		w.record(name, "lost", 0)
 		hangUp()
 	}
-	if errors.Is(err, errRateLimited) {
-		w.tooMany(rw, name, out["retry_after"].(int))
+	if limited, ok := errors.AsType[*rateLimited](err); ok {
+		w.tooMany(rw, name, limited.wait)
 		return
 	}
 	w.answer(rw, name, status, out, err)
@@ -117,7 +118,7 @@ func (w *Workspace) invoke(r *http.Request, name string) (reply, int, error) {
 		return nil, http.StatusOK, err
 	}
 	if wait := w.limited(name, m, arguments.str("channel")); wait > 0 {
-		return reply{"retry_after": wait}, http.StatusTooManyRequests, errRateLimited
+		return nil, http.StatusTooManyRequests, &rateLimited{wait}
 	}
 	if m.scope != "" && !slices.Contains(w.opt.Scopes, m.scope) {
 		extra := reply{"needed": m.scope, "provided": strings.Join(w.opt.Scopes, ",")}
@@ -166,9 +167,7 @@ func describe(out reply, err error) {
 	if !errors.As(err, &e) {
 		return
 	}
-	for k, v := range e.extra {
-		out[k] = v
-	}
+	maps.Copy(out, e.extra)
 	if len(e.messages) > 0 {
 		out["response_metadata"] = map[string]any{"messages": e.messages}
 	}

@@ -2,6 +2,7 @@ package slacksim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -44,7 +45,7 @@ func (c *call) content() (content, error) {
 
 func (c *content) readMetadata(a args) error {
 	v, err := a.structured("metadata")
-	if err == errNoValue {
+	if errors.Is(err, errNoValue) {
 		return nil
 	}
 	m, ok := v.(map[string]any)
@@ -73,7 +74,7 @@ func (c content) empty() bool { return strings.TrimSpace(c.text) == "" && len(c.
 // blockList returns nil when the argument is missing.
 func blockList(a args, key string) ([]any, error) {
 	v, err := a.structured(key)
-	if err == errNoValue {
+	if errors.Is(err, errNoValue) {
 		return nil, nil
 	}
 	list, ok := v.([]any)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strconv"
@@ -85,9 +86,7 @@ func (a args) json(body io.Reader) error {
 	if !ok {
 		return fail("json_not_object")
 	}
-	for k, v := range m {
-		a[k] = v
-	}
+	maps.Copy(a, m)
 	return nil
 }
 

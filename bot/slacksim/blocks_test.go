@@ -2,6 +2,7 @@ package slacksim_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +22,7 @@ func repeated(n int, make func(i int) object) []object {
 
 func aButton(change object) object {
 	out := object{"type": "button", "action_id": "a", "text": plain(3)}
-	for k, v := range change {
-		out[k] = v
-	}
+	maps.Copy(out, change)
 	return out
 }
 

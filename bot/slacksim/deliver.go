@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -89,9 +91,7 @@ func (w *Workspace) send(ctx context.Context, out outgoing) Delivery {
 		return w.sendEnvelope(ctx, out)
 	}
 	signed := Sign(w.opt.SigningSecret, w.opt.Now(), out.body)
-	for k, v := range out.header {
-		signed[k] = v
-	}
+	maps.Copy(signed, out.header)
 	out.header = signed
 	return w.post(ctx, out)
 }
@@ -136,7 +136,8 @@ func (w *Workspace) roundTrip(ctx context.Context, out outgoing) (int, []byte, e
 	if err != nil {
 		return 0, nil, errors.Join(err, context.Cause(ctx))
 	}
-	answer, err := drain(resp.Body, 1<<20)
+	defer func() { _ = resp.Body.Close() }() // what counts was read
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	return resp.StatusCode, answer, errors.Join(err, context.Cause(ctx))
 }
 

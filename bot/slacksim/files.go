@@ -97,7 +97,7 @@ func uploaded(r *http.Request) ([]byte, error) {
 	if err := r.ParseMultipartForm(maxFile); err != nil {
 		return nil, fmt.Errorf("read the form: %w", err)
 	}
-	defer r.MultipartForm.RemoveAll()
+	defer func() { _ = r.MultipartForm.RemoveAll() }() // at this size nothing is in files
 	for _, files := range r.MultipartForm.File {
 		f, err := files[0].Open()
 		if err != nil {

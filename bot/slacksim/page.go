@@ -195,8 +195,14 @@ func (w *Workspace) simJSON(rw http.ResponseWriter, r *http.Request) {
 
 // simRequest is what the page sends; each action uses some of it.
 type simRequest struct {
-	User, Channel, TS, View, Action, Choice, Text string
-	Values                                        map[string]string
+	User    string            `json:"user"`
+	Channel string            `json:"channel"`
+	TS      string            `json:"ts"`
+	View    string            `json:"view"`
+	Action  string            `json:"action"`
+	Choice  string            `json:"choice"`
+	Text    string            `json:"text"`
+	Values  map[string]string `json:"values"`
 }
 
 type simDo func(r *http.Request, in simRequest) (Delivery, error)

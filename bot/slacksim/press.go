@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -208,9 +209,7 @@ func (p pressing) action(ts string) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range value {
-		out[k] = v
-	}
+	maps.Copy(out, value)
 	return out, nil
 }
 

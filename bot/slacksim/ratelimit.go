@@ -1,10 +1,16 @@
 package slacksim
 
 import (
+	"fmt"
 	"time"
 )
 
 var errRateLimited = fail("ratelimited")
+
+// rateLimited is a call that found no token in its bucket.
+type rateLimited struct{ wait int } // whole seconds
+
+func (r *rateLimited) Error() string { return fmt.Sprintf("no call for %d s", r.wait) }
 
 // bucket is a token bucket on the workspace's clock.
 type bucket struct {

@@ -1,7 +1,6 @@
 package slacksim
 
 import (
-	"io"
 	"maps"
 	"net/http"
 	"strings"
@@ -165,10 +164,4 @@ func (w *Workspace) replaceOriginal(u responseURL, body content) error {
 		w.emitMessage("message_changed", after, before)
 	}
 	return nil
-}
-
-// drain reads a response's first part and closes it, so that connections live on.
-func drain(body io.ReadCloser, most int64) ([]byte, error) {
-	defer body.Close()
-	return io.ReadAll(io.LimitReader(body, most))
 }

@@ -1,5 +1,7 @@
 package slacksim
 
+import "maps"
+
 // kind is what a field of a Block Kit object must be.
 type kind int
 
@@ -147,9 +149,7 @@ func viewShapes() map[string]shape {
 func (s shape) with(more shape) shape {
 	out := shape{}
 	for _, m := range []shape{s, more} {
-		for k, f := range m {
-			out[k] = f
-		}
+		maps.Copy(out, m)
 	}
 	return out
 }

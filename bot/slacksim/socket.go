@@ -70,7 +70,7 @@ func (w *Workspace) serveSocket(rw http.ResponseWriter, r *http.Request) {
 		w.opt.Log.Info("socket mode handshake failed", "error", err)
 		return
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }() // it may be closed in good order already
 	s := &socket{conn: conn, gone: make(chan struct{})}
 	defer close(s.gone)
 	ctx, cancel := context.WithCancel(w.context)

@@ -153,9 +153,7 @@ func TestUnacknowledgedEnvelopeTimesOut(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, inSocketMode, func(o *slacksim.Options) { o.AckTimeout = 50 * time.Millisecond })
 	b.listen(t, nil)
-	if d, err := b.Command(b.ctx, oncall, ops, "/pg", "status"); err == nil && d.Failure == "operation_timeout" {
-		return
-	} else {
+	if d, err := b.Command(b.ctx, oncall, ops, "/pg", "status"); err != nil || d.Failure != "operation_timeout" {
 		t.Errorf("delivery %+v, %v", d, err)
 	}
 }
@@ -191,9 +189,11 @@ func (b *bundle) dial(t *testing.T) *websocket.Conn {
 	}
 	_ = resp.Body.Close()
 	t.Cleanup(func() { _ = conn.Close() })
-	if _, again, err := websocket.DefaultDialer.DialContext(b.ctx, address, nil); err == nil || again.StatusCode != http.StatusNotFound {
-		t.Errorf("a ticket worked twice: %v", err)
+	_, again, err := websocket.DefaultDialer.DialContext(b.ctx, address, nil)
+	if err == nil || again == nil || again.StatusCode != http.StatusNotFound {
+		t.Fatalf("a ticket worked twice: %v", err)
 	}
+	_ = again.Body.Close()
 	if hello := read(t, conn); hello["type"] != "hello" {
 		t.Fatalf("first message %v", hello)
 	}

@@ -83,10 +83,16 @@ func appClient() *http.Client {
 	}
 }
 
-// Team, BotToken, AppToken and SigningSecret are what the app is configured with.
-func (w *Workspace) Team() string          { return w.opt.Team }
-func (w *Workspace) BotToken() string      { return w.opt.BotToken }
-func (w *Workspace) AppToken() string      { return w.opt.AppToken }
+// Team is the workspace's id. It and the next three are what the app is configured with.
+func (w *Workspace) Team() string { return w.opt.Team }
+
+// BotToken is what the app's calls of the Web API carry.
+func (w *Workspace) BotToken() string { return w.opt.BotToken }
+
+// AppToken is what opens Socket Mode.
+func (w *Workspace) AppToken() string { return w.opt.AppToken }
+
+// SigningSecret is what deliveries to the app are signed with.
 func (w *Workspace) SigningSecret() string { return w.opt.SigningSecret }
 
 // Handler serves the Web API under /api/, response URLs, files, Socket Mode and
