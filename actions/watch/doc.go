@@ -9,7 +9,7 @@
 // failover runs nothing is told: its own message does that.
 //
 // How it fails: a pair that can't be looked at (the store is full, say) is
-// logged and tried again at the next sweep; the other pairs are not kept
-// waiting. A sweep that is still running when the next one is due makes that
+// logged and tried again at the next sweep. A pair that hangs takes one of a few
+// places until its deadline, so it delays the others and stops none. A sweep that is still running when the next one is due makes that
 // one be skipped.
 package watch

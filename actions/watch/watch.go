@@ -78,7 +78,8 @@ func ParseSchedule(spec string) (cron.Schedule, error) {
 // Run sweeps and reports on schedule until ctx ends, and waits for what is
 // under way.
 func (w *Watch) Run(ctx context.Context) error {
-	c := cron.New(cron.WithLocation(w.opt.Location), cron.WithChain(cron.SkipIfStillRunning(cronLog{w.opt.Logger})))
+	log := cronLog{w.opt.Logger}
+	c := cron.New(cron.WithLocation(w.opt.Location), cron.WithLogger(log), cron.WithChain(cron.SkipIfStillRunning(log)))
 	c.Schedule(w.check, cron.FuncJob(func() { w.Sweep(ctx) }))
 	if w.report != nil {
 		c.Schedule(w.report, cron.FuncJob(func() { w.Tell(ctx) }))
@@ -191,7 +192,7 @@ func rowOf(rep actions.Report) Row {
 	}
 }
 
-// cronLog lets cron say that it skipped a sweep.
+// cronLog is what cron says of itself, that it skipped a sweep say.
 type cronLog struct{ log *slog.Logger }
 
 func (c cronLog) Info(msg string, kv ...any) { c.log.Debug(msg, kv...) }

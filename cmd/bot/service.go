@@ -151,8 +151,9 @@ func ignoreClosed(err error) error {
 }
 
 // run serves until ctx ends, then lets everything come to rest: first nothing
-// new comes in, then executions reach a place where they may stop, then what
-// they had to say is delivered.
+// new comes in and executions reach a place where they may stop, then the bot
+// ends. What it could not deliver any more stays behind the delivery cursor for
+// the next run.
 func (s *service) run(ctx context.Context) error {
 	if err := s.announcePolicy(context.WithoutCancel(ctx)); err != nil {
 		return err
@@ -173,14 +174,19 @@ func (s *service) run(ctx context.Context) error {
 	return errors.Join(err, outward.Wait())
 }
 
-// serveHTTP serves until ctx ends and gives open requests a moment to finish.
+// serveHTTP serves until ctx ends and gives open requests a moment to finish;
+// those that take longer, a look at a server that hangs say, are cut off.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	stopped := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
 		calm, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		stopped <- server.Shutdown(calm)
+		err := server.Shutdown(calm)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
+		stopped <- err
 	})()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving on %s: %w", l.Addr(), err)

@@ -142,13 +142,12 @@ func (l *Load) one(ctx context.Context, conn *pgx.Conn, insert string, id int64,
 	return true
 }
 
-// surelyNot says whether a failed statement certainly wrote nothing: it was
-// never sent, or the server refused it before its commit. 57P01 (the server
-// shuts down) is not among them: it can come after the commit was written.
+// surelyNot says whether a failed statement certainly wrote nothing: the server
+// refused it before its commit. 57P01 (the server shuts down) is not among them:
+// it can come after the commit was written. Nor is the driver's word that a
+// statement was never sent: it gives it also for a connection that broke while
+// the answer was awaited.
 func surelyNot(err error) bool {
-	if pgconn.SafeToRetry(err) {
-		return true
-	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && slices.Contains([]string{"25006", "57P03", "23505", "53300"}, pg.Code)
 }
