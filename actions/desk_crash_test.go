@@ -202,6 +202,28 @@ func TestDeathAtTheGateThatNeverOpens(t *testing.T) {
 	})
 }
 
+// TestDeathWhileTheOldPrimaryLingers: the standby holds the shutdown checkpoint,
+// but the old primary's process is still there when the successor comes: nothing
+// shows that it can't come back, so nobody is promoted.
+func TestDeathWhileTheOldPrimaryLingers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		planned.begin(b)
+		b.world.lingers = 24 * time.Hour
+		first := b.prepare(nil)
+		b.world.after["stop dc1"] = func(*world, *server) { first.being.die() }
+		first.run()
+		r := first.ask(planned.question)
+		<-first.being.dead
+		b.start(nil)
+		r = b.awaitEnd(r.ID)
+		b.wantState(r, approvals.Aborted, approvals.Unknown)
+		if b.count("promote dc2") > 0 {
+			b.Error("the standby was promoted beside a process of the old primary")
+		}
+	})
+}
+
 // TestDeathTwice: the successor dies as well, at each point that it comes by;
 // the third one ends it.
 func TestDeathTwice(t *testing.T) {

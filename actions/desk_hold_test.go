@@ -168,7 +168,7 @@ func TestHoldForLoss(t *testing.T) {
 			b.world.crash("dc1") // never latched
 			o := b.start(nil)
 			r := b.awaitState(o.ask(actions.Question{}).ID, approvals.Held)
-			if p := r.OpenPause(); !strings.Contains(p.Question, "loss is not proven: Zero acknowledged loss: not proven") || strings.Contains(p.Question, "that dc1 is off can't be proven") {
+			if p := r.OpenPause(); !strings.Contains(p.Question, "dc1 has been fenced and stays off") || !strings.Contains(p.Question, "Zero acknowledged loss: not proven") || strings.Contains(p.Question, "that dc1 is off can't be proven") {
 				b.Errorf("asked %q", p.Question)
 			}
 			if back { // while people thought about it, somebody started the old primary

@@ -142,9 +142,16 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 		"the probe write fails":                         {broken("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "probe is broken"},
 		"the probe write hangs":                         {hanging("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "the probe write took longer than 10s"},
 		"the timeline's history can't be read":          {broken("forks", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "its timeline history can't be read"},
-		"the new primary's checkpoint fails":            {failing("checkpoint", "dc2", 1, errors.New("no space")), approvals.Succeeded, "dc2", true, "no space", "the guarantee is not back"},
-		"the old slot can't be dropped":                 {broken("drop slot", "dc1"), approvals.Succeeded, "dc2", true, "drop slot is broken", ""},
-		"the end is recorded at the third attempt":      {refusing("finish", 2), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
+		"the new timeline forked before the old one's end": {func(b *bundle) {
+			b.world.risen = func(s *server) { s.forks[len(s.forks)-1].At -= 0x400 }
+		}, approvals.Unknown, "dc2", true, "compare its timeline history", "before the end of the old one"},
+		"the promoted node is on no new timeline": {func(b *bundle) {
+			b.world.risen = func(s *server) { s.timeline, s.forks = 1, nil }
+		}, approvals.Unknown, "dc2", true, "compare its timeline history", "is on timeline 1 after 1"},
+		"the old primary's process lingers after its shutdown checkpoint": aborted("the stop of dc1 took longer than 30s", func(b *bundle) { b.world.lingers = time.Hour }),
+		"the new primary's checkpoint fails":                              {failing("checkpoint", "dc2", 1, errors.New("no space")), approvals.Succeeded, "dc2", true, "no space", "the guarantee is not back"},
+		"the old slot can't be dropped":                                   {broken("drop slot", "dc1"), approvals.Succeeded, "dc2", true, "drop slot is broken", ""},
+		"the end is recorded at the third attempt":                        {refusing("finish", 2), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()

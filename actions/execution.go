@@ -53,6 +53,7 @@ type execution struct {
 	late         []Entry // entries of the write pause, journaled after it
 	prepared     bool    // the new primary was changed, or may have been
 	ordered      bool    // so was the old one's stop
+	promoting    bool    // a former attempt may have sent the promotion
 	frozen       bool    // and so was the new one frozen
 }
 
@@ -177,7 +178,10 @@ func (x *execution) note(ctx context.Context, op Op, node, text string) {
 func (x *execution) lock(ctx context.Context) (string, error) {
 	key := x.pair.LockKey()
 	var err error
-	if x.onTo, err = lockOn(ctx, x.to(), key); err != nil {
+	if x.onTo == nil { // an attempt that goes on holds it already
+		x.onTo, err = lockOn(ctx, x.to(), key)
+	}
+	if err != nil {
 		return "", fmt.Errorf("lock on %s: %w", x.plan.To, err)
 	}
 	if x.plan.Kind != KindSwitchover {

@@ -94,12 +94,12 @@ func (x *execution) fence(ctx context.Context) (Clearance, error) {
 		doubts = append(doubts, fmt.Sprintf("that %s is off can't be proven (%v)", x.plan.From, err))
 	}
 	if x.plan.Loss != LossNone {
-		doubts = append(doubts, "loss is "+string(x.plan.Loss)+": "+x.plan.Verdict)
+		doubts = append(doubts, x.plan.Verdict)
 	}
 	if len(doubts) == 0 {
 		return clear, nil
 	}
-	pause, aerr := x.hold(ctx, doubts)
+	pause, aerr := x.hold(ctx, doubts, err == nil)
 	if aerr != nil {
 		return Clearance{}, aerr
 	}
@@ -179,7 +179,13 @@ func (x *execution) unfreeze(ctx context.Context, cause error) ending {
 	if ctx.Err() != nil {
 		return ending{interrupted: true}
 	}
-	if x.frozen && x.onTo != nil {
+	if x.promoting {
+		return x.lost(cause, x.perhapsPromoted())
+	}
+	if x.frozen && x.onTo == nil {
+		return x.lost(cause, fmt.Sprintf("%s is frozen and its lock could not be had. On it: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To))
+	}
+	if x.frozen {
 		if err := x.step(ctx, OpUndo, x.plan.To, x.thawStandby); err != nil {
 			return x.lost(errors.Join(cause, err), fmt.Sprintf("On %s: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To))
 		}

@@ -70,12 +70,36 @@ func (x *execution) promote(ctx context.Context, clear Clearance) error {
 	x.out.Clearance, x.out.Proof = clear.kind, clear.proof
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Promote, "the promotion of "+x.plan.To)
 	defer cancel()
-	return x.onTo.Promote(ctx)
+	err := x.onTo.Promote(ctx)
+	if err != nil && ctx.Err() != nil { // whatever a driver says of an answer that never came
+		err = &Uncertain{Err: err}
+	}
+	if _, sent := errors.AsType[*Uncertain](err); err == nil || sent {
+		return err
+	}
+	return x.promoteAnew(ctx, err)
+}
+
+// promoteAnew is for a promotion that was surely not sent: the session that
+// held the lock was lost. What clears it still stands (the old primary is off,
+// stopped or a standby already), so it is sent in a new session with the lock.
+func (x *execution) promoteAnew(ctx context.Context, cause error) error {
+	x.onTo.Close()
+	x.onTo = nil
+	s, err := lockOn(ctx, x.to(), x.pair.LockKey())
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	x.onTo = s
+	return s.Promote(ctx)
 }
 
 func (x *execution) promotionLost(ctx context.Context, err error) ending {
 	if ferr := x.flush(ctx); ferr != nil {
 		x.log.Error("the journal is behind", "error", ferr)
+	}
+	if _, sent := errors.AsType[*Uncertain](err); !sent {
+		return x.lost(err, fmt.Sprintf("%s was not promoted, and %s is not a primary any more. When %s answers again, promote it yourself (SELECT pg_promote()); then ask for a rejoin of %s. Don't start %s as a primary.", x.plan.To, x.plan.From, x.plan.To, x.plan.From, x.plan.From))
 	}
 	return x.lost(err, fmt.Sprintf("%s was told to promote and may still do so. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it isn't within a minute, promote it there yourself (SELECT pg_promote()). Then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
 }

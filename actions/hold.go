@@ -11,9 +11,8 @@ import (
 // hold puts the request on held until an approver types the pair's name, or
 // refuses, or the time is over. It can be called again after a restart: an
 // answer that was given meanwhile counts.
-func (x *execution) hold(ctx context.Context, doubts []string) (approvals.Pause, error) {
-	question := fmt.Sprintf("%s. By typing %q you state that %s is off and stays off, and that you accept what can't be proven.",
-		strings.Join(doubts, "; "), x.plan.Pair, x.plan.From)
+func (x *execution) hold(ctx context.Context, doubts []string, fenced bool) (approvals.Pause, error) {
+	question := x.question(doubts, fenced)
 	if p, ok := answered(x.req); ok {
 		return p, judgeAnswer(p)
 	}
@@ -29,6 +28,15 @@ func (x *execution) hold(ctx context.Context, doubts []string) (approvals.Pause,
 	x.req = r
 	p, _ := answered(r)
 	return p, judgeAnswer(p)
+}
+
+// question names what is in doubt, and only that, and what is true already.
+func (x *execution) question(doubts []string, fenced bool) string {
+	text := strings.TrimSuffix(strings.Join(doubts, "; "), ".") + "."
+	if fenced {
+		return text + fmt.Sprintf(" %s has been fenced and stays off, whatever you decide. By typing %q you accept what can't be proven.", x.plan.From, x.plan.Pair)
+	}
+	return text + fmt.Sprintf(" By typing %q you state that %s is off and stays off, and that you accept what can't be proven.", x.plan.Pair, x.plan.From)
 }
 
 func (x *execution) ask(ctx context.Context, question string) error {

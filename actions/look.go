@@ -82,9 +82,7 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 		return Report{}, err
 	}
 	e := d.observe(ctx, p)
-	if err := d.remember(ctx, &e); err != nil {
-		return Report{}, err
-	}
+	d.remember(ctx, &e)
 	return d.report(ctx, e)
 }
 
@@ -92,7 +90,7 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 // behind, in one transaction. A look that began before the newest one doesn't
 // overwrite that one's memory; one that seems to have begun longer before than
 // a look can take shows that the clock was set back, and counts.
-func (d *Desk) remember(ctx context.Context, e *Evidence) error {
+func (d *Desk) remember(ctx context.Context, e *Evidence) {
 	m, err := d.opt.Memory.Revise(ctx, e.Pair.Name, func(m Remembered) (Remembered, []approvals.Event) {
 		if behind := m.LookedAt.Sub(e.At); behind > 0 && behind <= 2*d.opt.Timeouts.Observe {
 			return m, nil
@@ -101,8 +99,11 @@ func (d *Desk) remember(ctx context.Context, e *Evidence) error {
 		fresh.Memory, fresh.HasMemory = m, true
 		return Remembering(fresh), nil
 	})
+	if err != nil { // a full disk, say: people must still see how the pair stands, but nothing is proven
+		d.opt.Log.Error("what was seen can't be remembered", "pair", e.Pair.Name, "error", err)
+		return
+	}
 	e.Memory, e.HasMemory = m, true
-	return err
 }
 
 func (d *Desk) report(ctx context.Context, e Evidence) (Report, error) {

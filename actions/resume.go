@@ -37,7 +37,7 @@ func (x *execution) resume(ctx context.Context) ending {
 		return x.promotedBefore(ctx)
 	}
 	if x.plan.Kind == KindFailover {
-		return x.failoverAgain(ctx, intended(entries, OpPromote))
+		return x.failoverAgain(ctx)
 	}
 	return x.switchoverAgain(ctx, intended(entries, OpUndo))
 }
@@ -71,6 +71,7 @@ func (x *execution) rejoinAgain(ctx context.Context, entries []Entry) ending {
 // recall takes back from the journal what the former attempt knew.
 func (x *execution) recall(entries []Entry) {
 	x.prepared = intended(entries, OpPrepare)
+	x.promoting = intended(entries, OpPromote)
 	for _, e := range entries {
 		if e.Op == OpStop && e.Phase == Intent {
 			if err := json.Unmarshal(e.Data, &x.mark); err != nil {
@@ -113,9 +114,18 @@ func (x *execution) lookAgain(ctx context.Context) (Observation, error) {
 	return seen, err
 }
 
+// perhapsPromoted is what people do when nobody can tell whether a former
+// attempt has sent the promotion.
+func (x *execution) perhapsPromoted() string {
+	return fmt.Sprintf("%s may have been told to promote before the bot was restarted. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it is, ask for a rejoin of %s; if it isn't, compare the ends of both nodes' WAL (pg_controldata) before you choose.", x.plan.To, x.plan.From, x.plan.To, x.plan.From)
+}
+
 // promotedBefore: the former attempt got as far as the promotion. If the old
 // primary answers as one, too, nobody but people can choose.
 func (x *execution) promotedBefore(ctx context.Context) ending {
+	if !x.promoting {
+		return x.lost(fmt.Errorf("%s is out of recovery, and this request did not promote it", x.plan.To), fmt.Sprintf("Somebody promoted %s while the bot was away. Make sure that %s is off, then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.From))
+	}
 	if o := x.from().Observe(ctx); o.Server != nil && !o.Server.InRecovery {
 		return x.lost(errors.New("both nodes accept writes"), fmt.Sprintf("Stop %s now: %s was promoted from it.", x.plan.From, x.plan.To))
 	}
@@ -140,11 +150,14 @@ func (x *execution) switchoverAgain(ctx context.Context, undoing bool) ending {
 	case errors.Is(err, errPromoted):
 		return x.promotedBefore(ctx)
 	case errors.Is(err, errGateUnseen):
-		return x.lost(err, fmt.Sprintf("%s may have been told to promote before the bot was restarted. Don't start %s as a primary. Look whether %s is out of recovery (SELECT pg_is_in_recovery()); if it is, ask for a rejoin of %s; if it isn't, compare the ends of both nodes' WAL (pg_controldata) before you choose.", x.plan.To, x.plan.From, x.plan.To, x.plan.From))
+		return x.lost(err, x.perhapsPromoted())
 	case err != nil:
 		return x.takeBack(calm, fmt.Errorf("the bot was restarted before the gate was passed: %w", err), true)
 	}
 	clear, err := x.clearAgain(calm, old, end)
+	if err != nil && x.promoting { // the gate was passed: it may have been sent
+		return x.lost(err, x.perhapsPromoted())
+	}
 	if err != nil {
 		return x.takeBack(calm, err, true)
 	}
@@ -210,13 +223,11 @@ func (x *execution) clearAgain(ctx context.Context, old Observation, end WALEnd)
 // failoverAgain repeats everything from the freeze on: each of it is
 // idempotent, and the approved facts are compared again first. A promotion that
 // may have been sent is waited for before.
-func (x *execution) failoverAgain(ctx context.Context, promoting bool) ending {
-	if promoting && x.rises(ctx) {
+func (x *execution) failoverAgain(ctx context.Context) ending {
+	if x.promoting && x.rises(ctx) {
 		return x.promotedBefore(ctx)
 	}
 	x.frozen = true
-	x.onTo.Close()
-	x.onTo = nil
 	return x.failover(ctx)
 }
 

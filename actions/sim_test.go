@@ -25,6 +25,8 @@ type world struct {
 	calls   []string // what bots asked for that changes something, in order
 
 	stopTakes, promoteTakes time.Duration
+	lingers                 time.Duration                        // a stopped server's process, after its shutdown checkpoint
+	risen                   func(s *server)                      // may spoil what has just been promoted
 	unheard                 map[string]bool                      // nodes that the bot's connections don't reach
 	blind                   map[string]bool                      // nodes whose platform says nothing about power
 	fault                   func(call, node string) error        // may fail a call of a bot, or hang it (errHang)
@@ -83,6 +85,7 @@ type server struct {
 	slots           map[string]bool
 	started, loaded time.Time
 	stopAt, riseAt  time.Time // when the stop or promotion under way takes effect
+	lingering       bool      // its shutdown checkpoint is written, its process is there
 }
 
 // newWorld is dc1 as primary with dc2 as its synchronous standby.
@@ -130,6 +133,9 @@ func (w *world) settle() {
 		}
 		if s.up && !s.riseAt.IsZero() && !now.Before(s.riseAt) {
 			s.rise()
+			if w.risen != nil {
+				w.risen(s)
+			}
 		}
 	}
 	w.stream()
@@ -138,17 +144,22 @@ func (w *world) settle() {
 	}
 }
 
-// completeStop is a fast shutdown's end: its checkpoint reaches a standby that streams.
+// completeStop is a fast shutdown's end: its checkpoint reaches a standby that
+// streams, and then its process ends.
 func (w *world) completeStop(s *server) {
-	if !s.recovery {
+	if !s.recovery && !s.lingering {
 		s.log(shutdown, 0)
 		w.stream()
+	}
+	if w.lingers > 0 && !s.lingering {
+		s.lingering, s.stopAt = true, time.Now().Add(w.lingers)
+		return
 	}
 	w.down(s)
 }
 
 func (w *world) down(s *server) {
-	s.up, s.stopAt, s.riseAt = false, time.Time{}, time.Time{}
+	s.up, s.lingering, s.stopAt, s.riseAt = false, false, time.Time{}, time.Time{}
 	delete(w.locks, s.name)
 }
 

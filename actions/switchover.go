@@ -128,6 +128,9 @@ func (x *execution) setMark(ctx context.Context) error {
 	if r.primary == nil || r.from.Name != x.plan.From || !synchronousNow(r) {
 		return fmt.Errorf("right before the stop %s no longer waits for %s", x.plan.From, x.plan.To)
 	}
+	if err := errors.Join(x.onFrom.Alive(ctx), x.onTo.Alive(ctx)); err != nil {
+		return fmt.Errorf("right before the stop the pair's lock is lost: %w", err)
+	}
 	x.mark = stopMark{LSN: r.primary.FlushLSN, Timeline: r.primary.Timeline}
 	x.out.OldTimeline = r.primary.Timeline
 	return nil
@@ -146,8 +149,20 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	var end WALEnd
+	ctx, ended := context.WithCancelCause(ctx)
+	defer ended(nil)
 	group.Go(func() error { return x.awaitEnd(ctx, &end) })
-	group.Go(func() error { return x.machine().Stopped(ctx) })
+	grace := time.AfterFunc(2*x.desk.opt.Timeouts.Stop, func() { // until it is set below, the deadline of the stop comes first
+		ended(fmt.Errorf("%s has ended, and %s does not have its shutdown checkpoint", x.plan.From, x.plan.To))
+	})
+	defer grace.Stop()
+	group.Go(func() error {
+		err := x.machine().Stopped(ctx)
+		if err == nil {
+			grace.Reset(gateGrace) // what a stopped server has sent arrives soon or never
+		}
+		return err
+	})
 	group.Go(func() error {
 		return errors.Join(x.record(ctx, OpFollow, x.plan.From, Intent, "", nil), x.record(ctx, OpPromote, x.plan.To, Intent, "", nil))
 	})
@@ -157,6 +172,10 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 	x.out.Gate = end.End
 	return clearStopped(x.plan.From, end, x.mark.LSN, x.mark.Timeline)
 }
+
+// gateGrace is how long after the old primary's end its last WAL may take to be
+// replayed on the new one.
+const gateGrace = 5 * time.Second
 
 func (x *execution) awaitEnd(ctx context.Context, end *WALEnd) error {
 	return insist(ctx, 2*time.Millisecond, func(ctx context.Context) error {
@@ -175,23 +194,60 @@ func (x *execution) takeBack(ctx context.Context, cause error, stopped bool) end
 		return ending{interrupted: true}
 	}
 	ctx = context.WithoutCancel(ctx)
+	if stopped && !x.mark.At.IsZero() { // their intents were journaled ahead, at the gate
+		x.late = append(x.late, x.entry(OpFollow, x.plan.From, Failing, "not begun", nil), x.entry(OpPromote, x.plan.To, Failing, "not begun", nil))
+	}
 	if err := x.flush(ctx); err != nil {
 		x.log.Error("the journal is behind", "error", err)
 	}
 	if stopped {
-		if err := x.step(ctx, OpUndo, x.plan.From, x.restart); err != nil {
+		if err := x.undo(ctx); err != nil {
 			return x.lost(errors.Join(cause, err), fmt.Sprintf("Start %s by hand as it is, as the primary that it was; %s was not promoted and must not be.", x.plan.From, x.plan.To))
 		}
 	}
 	x.tidyUndone(ctx)
 	x.out.Serving = x.plan.From
-	return ending{cause: approvals.Abort, why: fmt.Sprintf("%v. Nothing changed: %s is the primary.", cause, x.plan.From)}
+	return ending{cause: approvals.Abort, why: x.whyTakenBack(cause, stopped)}
+}
+
+// undo starts the old primary again. A journal that can't be written doesn't
+// keep it down: nothing was promoted, so starting it is right whatever happens
+// to the bot afterwards.
+func (x *execution) undo(ctx context.Context) error {
+	begun := false
+	err := x.step(ctx, OpUndo, x.plan.From, func(ctx context.Context) (string, error) {
+		begun = true
+		return x.restart(ctx)
+	})
+	if begun || err == nil || x.promoting {
+		return err
+	}
+	x.log.Error("the old primary is started without a journal", "error", err)
+	_, err = x.restart(ctx)
+	return err
+}
+
+// whyTakenBack says what is true now, and no more than was seen.
+func (x *execution) whyTakenBack(cause error, stopped bool) string {
+	switch {
+	case stopped && !x.mark.At.IsZero():
+		return fmt.Sprintf("%v. %s is the primary again; its writes had paused for %s.", cause, x.plan.From, x.desk.now().Sub(x.mark.At).Round(time.Millisecond))
+	case stopped:
+		return fmt.Sprintf("%v. %s is the primary again.", cause, x.plan.From)
+	case errors.Is(cause, ErrLocked):
+		x.out.Serving = ""
+		return fmt.Sprintf("%v. This attempt changed nothing; somebody else works on %s: look at its status.", cause, x.plan.Pair)
+	}
+	return fmt.Sprintf("%v. Nothing was stopped: %s is the primary.", cause, x.plan.From)
 }
 
 // restart brings the old primary back, through a hard stop if it hangs.
 func (x *execution) restart(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "starting "+x.plan.From+" again")
 	defer cancel()
+	if x.neverStopped(ctx) {
+		return x.plan.From + " still serves", nil
+	}
 	if err := x.machine().StopHard(ctx); err != nil {
 		return "", err
 	}
@@ -204,6 +260,23 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 	})
 	return x.plan.From + " is the primary again", err
 }
+
+// neverStopped says whether the old primary answers as one, again and again: the
+// order to stop never reached it, and it must not be stopped hard.
+func (x *execution) neverStopped(ctx context.Context) bool {
+	looks := 0
+	err := poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
+		o := x.from().Observe(ctx)
+		if o.Server == nil || o.Server.InRecovery {
+			return false, errNotServing
+		}
+		looks++
+		return looks == 3, nil
+	})
+	return err == nil
+}
+
+var errNotServing = errors.New("it does not answer as a primary")
 
 // tidyUndone takes back what prepare did; it can wait for people if it fails.
 // An attempt that did not come as far must not: what is there then is another's.

@@ -228,6 +228,8 @@ func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Po
 		return refuse(CodePlace, "This request was made in another channel; decide there.")
 	case !slices.Contains(r.Approvers, b.Person) || !p.mayApprove(b.Person):
 		return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
+	case cause == Accept && b.Person == r.Requester && !r.AllowRequester:
+		return refuse(CodeOwnRequest, "You asked for this, so another approver must state it.")
 	case cause == Accept && strings.TrimSpace(typed) != open.Statement:
 		return refuse(CodeStatement, "You typed %q; to go on, type exactly %q.", typed, open.Statement)
 	}

@@ -164,7 +164,7 @@ func stepText(s actions.Step) string {
 // hold is what a held request needs, or what was answered.
 func (v view) hold(p *page) {
 	if open := v.request.OpenPause(); open.Question != "" {
-		p.must(say(":raised_hand: *An approver must decide:* %s\nTo go on, type %s with the button below. Until %s, else everything is taken back.",
+		p.must(say(":raised_hand: *An approver must decide:* %s\nTo go on, type %s with the button below. Until %s, else nobody is promoted; what was fenced stays off.",
 			open.Question, code(open.Statement), when(open.Until)))
 		return
 	}
