@@ -43,6 +43,17 @@ func (e Evidence) Observation(node string) Observation {
 	return Observation{Node: node, Failure: &Failure{Reach: Garbled, Text: "no node of this pair"}}
 }
 
+// readBy is when the last of the two observations had ended.
+func (e Evidence) readBy() time.Time {
+	end := e.At
+	for _, o := range e.Nodes {
+		if t := o.At.Add(o.Took); t.After(end) {
+			end = t
+		}
+	}
+	return end
+}
+
 // Remembered is what outlives an observation of a pair.
 type Remembered struct {
 	LookedAt     time.Time `json:"looked_at,omitzero"` // of the newest look
@@ -73,10 +84,11 @@ type Latch struct {
 	StandbyConf  time.Time `json:"standby_conf_loaded_at"`
 	StandbyStart time.Time `json:"standby_started_at"`
 
-	L            LSN       `json:"l"`             // the primary's flush position after the confirming checkpoint
-	Since        time.Time `json:"since"`         // when L had been flushed by the standby
-	HighestFlush LSN       `json:"highest_flush"` // highest position that both nodes said the standby has flushed
-	SeenAt       time.Time `json:"seen_at"`       // when the primary was last seen to keep to it
+	L            LSN       `json:"l"`                // the primary's flush position after the confirming checkpoint
+	Since        time.Time `json:"since"`            // when L had been flushed by the standby
+	HighestFlush LSN       `json:"highest_flush"`    // highest position that both nodes said the standby has flushed
+	ReadBy       time.Time `json:"read_by,omitzero"` // when the look that found HighestFlush had ended
+	SeenAt       time.Time `json:"seen_at"`          // when the primary was last seen to keep to it
 }
 
 // Health is a pair's state at a glance, ordered by Severity.

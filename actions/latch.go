@@ -14,7 +14,7 @@ func keyOf(r roles) Latch {
 }
 
 func (l Latch) key() Latch {
-	l.L, l.Since, l.HighestFlush, l.SeenAt = 0, time.Time{}, 0, time.Time{}
+	l.L, l.Since, l.HighestFlush, l.SeenAt, l.ReadBy = 0, time.Time{}, 0, time.Time{}, time.Time{}
 	return l
 }
 
@@ -69,7 +69,10 @@ func renew(m Remembered, e Evidence, r roles) (latch, voided *Latch) {
 		l.SeenAt = e.At
 	}
 	if latchHolds(old, r) {
-		l.HighestFlush, voided = max(l.HighestFlush, flushedByBoth(r)), nil
+		voided = nil
+		if flushed := flushedByBoth(r); flushed > l.HighestFlush {
+			l.HighestFlush, l.ReadBy = flushed, e.readBy()
+		}
 	}
 	return &l, voided
 }
@@ -120,12 +123,12 @@ func flushedByBoth(r roles) LSN {
 }
 
 // setBack finds a latch, in force or voided, whose standby has less WAL now
-// than it had flushed then. What was read before the latch was last seen can't
-// be held against it.
+// than it had flushed then. A look that overlapped with the one that found that
+// may have read the standby before, so it can't be held against it.
 func setBack(e Evidence, r roles) (*Latch, bool) {
 	for _, l := range []*Latch{e.Memory.Latch, e.Memory.Voided} {
 		if l != nil && l.Standby == r.to.Name && l.SystemID == r.standby.SystemID &&
-			!e.At.Before(l.SeenAt) && r.standby.ReceiveLSN < l.HighestFlush {
+			!e.At.Before(l.SeenAt) && e.At.After(l.ReadBy) && r.standby.ReceiveLSN < l.HighestFlush {
 			return l, true
 		}
 	}
@@ -148,6 +151,7 @@ func Arm(first, then Evidence, l LSN) *Latch {
 	}
 	latch := keyOf(b)
 	latch.L, latch.Since, latch.SeenAt, latch.HighestFlush = l, then.At, then.At, flushed
+	latch.ReadBy = then.readBy()
 	return &latch
 }
 
