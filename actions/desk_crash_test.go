@@ -156,23 +156,48 @@ func TestDeathWithAPromotionUnderWay(t *testing.T) {
 }
 
 // TestDeathWithAPromotionThatNeverComes: nobody can tell whether it will take
-// effect, so the successor touches nothing and says what to do.
+// effect, so the successor takes nothing back and says what to do.
 func TestDeathWithAPromotionThatNeverComes(t *testing.T) {
 	t.Parallel()
+	for name, s := range map[string]story{"switchover": planned, "failover": disastre} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bundle) {
+				s.begin(b)
+				b.world.promoteTakes = 24 * time.Hour
+				first := b.prepare(nil)
+				b.world.after["promote dc2"] = func(*world, *server) { first.being.die() }
+				first.run()
+				r := first.ask(s.question)
+				<-first.being.dead
+				b.start(nil)
+				r = b.awaitEnd(r.ID)
+				b.wantNobodyMade(r)
+				if n := b.count("start dc1") + b.count("stop hard dc1") + b.count("thaw dc2"); n > 0 {
+					b.Errorf("something was taken back: %q", b.world.calls)
+				}
+			})
+		})
+	}
+}
+
+// TestPromotedBySomebodyElse: while no bot ran, a person promoted the standby.
+// The request did not, and must not call it its own success.
+func TestPromotedBySomebodyElse(t *testing.T) {
+	t.Parallel()
 	inBubble(t, func(b *bundle) {
-		planned.begin(b)
-		b.world.promoteTakes = 24 * time.Hour
-		first := b.prepare(nil)
-		b.world.after["promote dc2"] = func(*world, *server) { first.being.die() }
-		first.run()
-		r := first.ask(planned.question)
+		disastre.begin(b)
+		first := b.start(diesAt(actions.Point{Op: actions.OpFreeze, Node: "dc2", After: true}))
+		r := first.ask(disastre.question)
 		<-first.being.dead
+		b.world.mu.Lock()
+		b.world.server("dc2").rise()
+		b.world.mu.Unlock()
 		b.start(nil)
 		r = b.awaitEnd(r.ID)
-		b.wantNobodyMade(r)
-		if n := b.count("start dc1") + b.count("stop hard dc1"); n > 0 {
-			b.Errorf("the old primary was touched: %q", b.world.calls)
-		}
+		b.wantState(r, approvals.Unknown)
+		b.wantServing("dc2")
+		b.wantTodo(b.outcome(r))
 	})
 }
 

@@ -188,6 +188,22 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// TestLookWithoutMemory: when what was seen can't be remembered, people still see
+// how the pair stands, and nothing is proven.
+func TestLookWithoutMemory(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		o := b.start(nil)
+		settleIn()
+		b.mustVerify(o)
+		b.ledger.refusing(func(call string) error { return when(call == "revise", errInjected) })
+		rep, err := o.desk.Status(b.Context(), "orders")
+		if err != nil || rep.Verdict.Health != actions.HealthOK || rep.Verdict.Loss != actions.LossUnproven || rep.Evidence.HasMemory {
+			b.Errorf("%s, %s, %v", rep.Verdict.Health, rep.Verdict.Headline, err)
+		}
+	})
+}
+
 // TestRunWithoutItsStore: a bot that can't read what was left says so and ends.
 func TestRunWithoutItsStore(t *testing.T) {
 	t.Parallel()

@@ -113,35 +113,41 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 		return ported{all(faults...), approvals.Aborted, "dc1", true, "", why}
 	}
 	loseStream := func(w *world) { w.server("dc2").frozen = true }
+	loseLock := func(w *world) { delete(w.locks, "dc2") }
 	gateShut := changing("stop dc1", 1, loseStream)
 	for title, row := range map[string]ported{
-		"the lock is held by another bot":               aborted("lock on dc2: another bot holds this pair's lock", failing("lock", "dc2", 0, actions.ErrLocked)),
-		"the primary's lock hangs":                      aborted("the lock was not given in time", hanging("lock", "dc1")),
-		"the slot can't be made":                        aborted("ensure slot is broken", broken("ensure slot", "dc2")),
-		"the slot hangs":                                aborted("preparing dc2 took longer than 10s", hanging("ensure slot", "dc2")),
-		"the standby's checkpoint hangs":                aborted("the checkpoints before the stop took longer than 30s", hanging("checkpoint", "dc2")),
-		"the order to stop fails":                       aborted("stop is broken", broken("stop", "dc1")),
-		"the order to stop hangs":                       aborted("ordering the stop took longer than 10s", hanging("stop", "dc1")),
-		"the stop is never confirmed":                   aborted("the stop of dc1 took longer than 30s", hanging("stopped", "dc1")),
-		"the stop takes for ever":                       aborted("the stop of dc1 took longer than 30s", func(b *bundle) { b.world.stopTakes = time.Hour }),
-		"the standby's end of WAL can't be read":        aborted("last record is broken", broken("last record", "dc2")),
-		"the order to stop can't be journaled":          aborted("disk full", refusing("record stop intent", 1)),
-		"the intent to promote can't be journaled":      aborted("disk full", refusing("record promote intent", 1)),
-		"the standby loses its stream before the stop":  {changing("checkpoint dc1", 2, loseStream), approvals.Aborted, "dc1", false, "", "right before the stop dc1 no longer waits for dc2"},
-		"the standby loses its stream during the stop":  {gateShut, approvals.Aborted, "dc1", false, "", "is no shutdown checkpoint"},
-		"the gate stays shut and the start fails":       {all(gateShut, broken("start", "dc1")), approvals.Unknown, "", false, "Start dc1 by hand as it is, as the primary that it was; dc2 was not promoted and must not be.", "start is broken"},
-		"the gate stays shut and the hard stop fails":   {all(gateShut, broken("stop hard", "dc1")), approvals.Unknown, "", false, "Start dc1 by hand", "stop hard is broken"},
-		"the gate stays shut and the start isn't seen":  {all(gateShut, changing("start dc1", 1, func(w *world) { w.unheard["dc1"] = true })), approvals.Unknown, "dc1", false, "Start dc1 by hand", "starting dc1 again took longer than 30s"},
-		"what was prepared can't be taken back":         {all(broken("stop", "dc1"), broken("drop slot", "dc2")), approvals.Aborted, "dc1", true, "Drop slot twokey_dc1 on dc2", "stop is broken"},
-		"the old primary can't follow, but rejoins":     {broken("follow", "dc1"), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
-		"the old primary can neither follow nor rejoin": {all(broken("follow", "dc1"), broken("rejoin", "dc1")), approvals.Succeeded, "dc2", false, "then ask for `/pg rejoin orders`", "dc1 is not its standby yet"},
-		"the promotion is refused":                      {broken("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "promote is broken"},
-		"the promotion hangs":                           {hanging("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "the promotion of dc2 took longer than 30s"},
-		"the promotion comes a minute late":             {func(b *bundle) { b.world.promoteTakes = time.Minute }, approvals.Unknown, "dc2", true, "dc2 was told to promote and may still do so", "the promotion of dc2 took longer than 30s"},
-		"the promotion is reported as failed":           {doubting("promote", "dc2"), approvals.Unknown, "dc2", true, "dc2 was told to promote and may still do so", "connection reset"},
-		"the probe write fails":                         {broken("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "probe is broken"},
-		"the probe write hangs":                         {hanging("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "the probe write took longer than 10s"},
-		"the timeline's history can't be read":          {broken("forks", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "its timeline history can't be read"},
+		"the lock is held by another bot":                                aborted("lock on dc2: another bot holds this pair's lock", failing("lock", "dc2", 0, actions.ErrLocked)),
+		"the primary's lock hangs":                                       aborted("the lock was not given in time", hanging("lock", "dc1")),
+		"the slot can't be made":                                         aborted("ensure slot is broken", broken("ensure slot", "dc2")),
+		"the slot hangs":                                                 aborted("preparing dc2 took longer than 10s", hanging("ensure slot", "dc2")),
+		"the standby's checkpoint hangs":                                 aborted("the checkpoints before the stop took longer than 30s", hanging("checkpoint", "dc2")),
+		"the order to stop fails":                                        aborted("stop is broken", broken("stop", "dc1")),
+		"the order to stop hangs":                                        aborted("ordering the stop took longer than 10s", hanging("stop", "dc1")),
+		"the stop is never confirmed":                                    aborted("the stop of dc1 took longer than 30s", hanging("stopped", "dc1")),
+		"the stop takes for ever":                                        aborted("the stop of dc1 took longer than 30s", func(b *bundle) { b.world.stopTakes = time.Hour }),
+		"the standby's end of WAL can't be read":                         aborted("last record is broken", broken("last record", "dc2")),
+		"the order to stop can't be journaled":                           aborted("disk full", refusing("record stop intent", 1)),
+		"the intent to promote can't be journaled":                       aborted("disk full", refusing("record promote intent", 1)),
+		"the standby loses its stream before the stop":                   {changing("checkpoint dc1", 2, loseStream), approvals.Aborted, "dc1", false, "", "right before the stop dc1 no longer waits for dc2"},
+		"the standby loses its stream during the stop":                   {gateShut, approvals.Aborted, "dc1", false, "", "is no shutdown checkpoint"},
+		"the gate stays shut and the start fails":                        {all(gateShut, broken("start", "dc1")), approvals.Unknown, "", false, "Start dc1 by hand as it is, as the primary that it was; dc2 was not promoted and must not be.", "start is broken"},
+		"the gate stays shut and the hard stop fails":                    {all(gateShut, broken("stop hard", "dc1")), approvals.Unknown, "", false, "Start dc1 by hand", "stop hard is broken"},
+		"the gate stays shut and the start isn't seen":                   {all(gateShut, changing("start dc1", 1, func(w *world) { w.unheard["dc1"] = true })), approvals.Unknown, "dc1", false, "Start dc1 by hand", "starting dc1 again took longer than 30s"},
+		"what was prepared can't be taken back":                          {all(broken("stop", "dc1"), broken("drop slot", "dc2")), approvals.Aborted, "dc1", true, "Drop slot twokey_dc1 on dc2", "stop is broken"},
+		"the old primary can't follow, but rejoins":                      {broken("follow", "dc1"), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
+		"the old primary can neither follow nor rejoin":                  {all(broken("follow", "dc1"), broken("rejoin", "dc1")), approvals.Succeeded, "dc2", false, "then ask for `/pg rejoin orders`", "dc1 is not its standby yet"},
+		"the promotion is refused":                                       {broken("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "promote is broken"},
+		"the promotion hangs":                                            {hanging("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "the promotion of dc2 took longer than 30s"},
+		"the promotion comes a minute late":                              {func(b *bundle) { b.world.promoteTakes = time.Minute }, approvals.Unknown, "dc2", true, "dc2 was told to promote and may still do so", "the promotion of dc2 took longer than 30s"},
+		"the promotion is reported as failed":                            {doubting("promote", "dc2"), approvals.Unknown, "dc2", true, "dc2 was told to promote and may still do so", "connection reset"},
+		"the probe write fails":                                          {broken("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "probe is broken"},
+		"the probe write hangs":                                          {hanging("probe", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "the probe write took longer than 10s"},
+		"the timeline's history can't be read":                           {broken("forks", "dc2"), approvals.Unknown, "dc2", true, "compare its timeline history", "its timeline history can't be read"},
+		"the lock's session is lost before the stop":                     aborted("the pair's lock is lost", changing("checkpoint dc1", 2, loseLock)),
+		"the lock's session is lost before the promotion, and had again": {changing("stop dc1", 1, loseLock), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
+		"the lock's session is lost before the promotion, and another bot has it": {all(changing("stop dc1", 1, loseLock), failing("lock", "dc2", 1, actions.ErrLocked)),
+			approvals.Unknown, "", false, "promote it yourself (SELECT pg_promote())", "another bot holds this pair's lock"},
+		"the gate stays shut and the undo can't be journaled": {all(gateShut, refusing("record undo intent", 1)), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
 		"the new timeline forked before the old one's end": {func(b *bundle) {
 			b.world.risen = func(s *server) { s.forks[len(s.forks)-1].At -= 0x400 }
 		}, approvals.Unknown, "dc2", true, "compare its timeline history", "before the end of the old one"},
@@ -173,11 +179,11 @@ func doubting(call, node string) func(b *bundle) {
 }
 
 // TestNoStopWithoutItsIntent: what could not be journaled was not done, and
-// what was not done is not taken back from a healthy primary.
+// what was not done is not taken back from a primary that serves.
 func TestNoStopWithoutItsIntent(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []func(*bundle){
-		refusing("record stop intent", 1), changing("checkpoint dc1", 2, func(w *world) { w.server("dc2").frozen = true }), broken("checkpoint", "dc1"),
+		refusing("record stop intent", 1), changing("checkpoint dc1", 2, func(w *world) { w.server("dc2").frozen = true }), broken("checkpoint", "dc1"), broken("stop", "dc1"),
 	} {
 		inBubble(t, func(b *bundle) {
 			planned.begin(b)
@@ -185,6 +191,9 @@ func TestNoStopWithoutItsIntent(t *testing.T) {
 			r := b.awaitEnd(b.start(nil).ask(planned.question).ID)
 			b.wantState(r, approvals.Aborted)
 			b.wantUntouchedBeforeStop(actions.Point{Op: actions.OpCheckpoint})
+			if pause := b.world.servers[0].started; !pause.Equal(b.world.servers[1].started) {
+				b.Errorf("the primary was started again at %s", pause)
+			}
 		})
 	}
 }
