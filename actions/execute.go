@@ -58,7 +58,11 @@ func (d *Desk) bring(ctx context.Context, id string) {
 	}
 	x, err := d.execution(r)
 	if err != nil {
-		d.finish(ctx, r.ID, ending{cause: approvals.Lose, why: err.Error()}, notCarriedOut(r, resumed))
+		cause := approvals.Abort // it was just claimed: nothing has been done
+		if resumed {
+			cause = approvals.Lose
+		}
+		d.finish(ctx, r.ID, ending{cause: cause, why: err.Error()}, notCarriedOut(r, resumed))
 		return
 	}
 	defer x.close()

@@ -5,11 +5,11 @@
 //
 // Whom it tells and how is not its business: it appends facts to the audit log,
 // in the same transaction that remembers the health, so that the same change is
-// never told twice, not even by a bot that was killed in between. While a
-// failover runs nothing is told: its own message does that.
+// never told twice, not even by a bot that was killed in between. During the
+// first minute of a failover nothing is told: its own message does that.
 //
-// How it fails: a pair that can't be looked at (the store is full, say) is
-// logged and tried again at the next sweep. A pair that hangs takes one of a few
-// places until its deadline, so it delays the others and stops none. A sweep that is still running when the next one is due makes that
-// one be skipped.
+// How it fails: a pair that can't be looked at is logged and tried again at the
+// next sweep. A pair that hangs takes one of a few places until its deadline, so
+// it delays the others and stops none. A sweep that is still running when the
+// next one is due makes that one be skipped.
 package watch

@@ -122,7 +122,7 @@ func (w *Watch) each(ctx context.Context, look func(context.Context, int, action
 
 // note remembers the health and appends an event when it changed.
 func (w *Watch) note(ctx context.Context, rep actions.Report) error {
-	if rep.Open != nil && rep.Open.State.Running() {
+	if explained(rep) {
 		return nil
 	}
 	var eventErr error
@@ -137,6 +137,19 @@ func (w *Watch) note(ctx context.Context, rep actions.Report) error {
 	})
 	return errors.Join(err, eventErr)
 }
+
+// explained says whether a running execution's own message explains what is
+// seen. One that takes longer than usual, or waits for a person, explains nothing.
+func explained(rep actions.Report) bool {
+	r := rep.Open
+	if r == nil || r.State != approvals.Executing || len(r.Votes) == 0 {
+		return false
+	}
+	return rep.Evidence.At.Sub(r.Votes[len(r.Votes)-1].At) < usualExecution
+}
+
+// usualExecution is how long a failover's own message speaks for the pair.
+const usualExecution = time.Minute
 
 // Note decides what a health, seen now, means after the one remembered: an
 // alert when it got worse or is bad in another way, a recovery when it is well
