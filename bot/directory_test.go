@@ -3,6 +3,7 @@ package bot_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -41,9 +42,7 @@ func newDirectory(t *testing.T, more map[string]approvals.Person) (*slacksim.Wor
 		t.Fatal(err)
 	}
 	p := people()
-	for user, who := range more {
-		p.ByUser[user] = who
-	}
+	maps.Copy(p.ByUser, more)
 	c := &clock{now: noon}
 	d, err := bot.NewDirectory(bot.Options{Team: team, APIURL: w.APIURL(base), Token: secret.New(w.BotToken()), People: p, Now: c.Now})
 	if err != nil {
