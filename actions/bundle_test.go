@@ -113,10 +113,11 @@ func (b *bundle) options(o *bot, hook atPoint) actions.Options {
 
 func (b *bundle) hands(who *being) actions.Hands {
 	h := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}}
-	for _, s := range b.world.servers {
-		h.Databases[s.name] = database{b.world, who, s}
-		if !b.unled[s.name] {
-			h.Machines[s.name] = machine{b.world, who, s}
+	for i, s := range b.world.servers {
+		name := b.pair.Nodes[i].Name
+		h.Databases[name] = database{b.world, who, s}
+		if !b.unled[name] {
+			h.Machines[name] = machine{b.world, who, s}
 		}
 	}
 	return h

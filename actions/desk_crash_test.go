@@ -181,6 +181,35 @@ func TestDeathWithAPromotionThatNeverComes(t *testing.T) {
 	}
 }
 
+// TestResumeUnderAnotherConfig: the next bot can't carry the plan out, says so,
+// and touches nothing.
+func TestResumeUnderAnotherConfig(t *testing.T) {
+	t.Parallel()
+	for title, change := range map[string]func(b *bundle){
+		"the driver is gone":   func(b *bundle) { b.unled["dc1"] = true },
+		"the nodes are others": func(b *bundle) { b.pair.Nodes[0].Name, b.pair.Nodes[1].Name = "dc2", "dc3" },
+		"the pair is gone":     func(b *bundle) { b.pair.Name = "billing" },
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bundle) {
+				planned.begin(b)
+				first := b.start(diesAt(actions.Point{Op: actions.OpGate, Node: "dc2", After: true}))
+				r := first.ask(planned.question)
+				<-first.being.dead
+				calls := b.world.callCount()
+				change(b)
+				b.start(nil)
+				r = b.awaitEnd(r.ID)
+				b.wantNobodyMade(r)
+				if now := b.world.callCount(); now != calls {
+					b.Errorf("something was done: %q", b.world.calls[calls:])
+				}
+			})
+		})
+	}
+}
+
 // TestPromotedBySomebodyElse: while no bot ran, a person promoted the standby.
 // The request did not, and must not call it its own success.
 func TestPromotedBySomebodyElse(t *testing.T) {

@@ -215,6 +215,28 @@ func (b *bundle) wantThawed(r approvals.Request) {
 	}
 }
 
+// TestPrimaryThatComesBack: right after the claim the lost primary is there
+// again. It is neither frozen out nor fenced.
+func TestPrimaryThatComesBack(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		disastre.begin(b)
+		o := b.start(func(_ *bot, p actions.Point) error {
+			if p.Op == actions.OpLock && p.After {
+				b.world.mu.Lock()
+				defer b.world.mu.Unlock()
+				b.world.server("dc1").start()
+			}
+			return nil
+		})
+		r := b.awaitEnd(o.ask(disastre.question).ID)
+		b.wantState(r, approvals.Aborted)
+		if t := b.wantServing("dc1"); !t.whole || b.count("off dc1")+b.count("freeze dc2") > 0 {
+			b.Errorf("%+v, %q", t, b.world.calls)
+		}
+	})
+}
+
 // TestRejoinFailsAtEachPoint: the primary serves on whatever happens.
 func TestRejoinFailsAtEachPoint(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,20 @@ func failing(call, node string, nth int32, err error) func(b *bundle) {
 	}
 }
 
+// atFirst lets the first n calls fail.
+func atFirst(call, node string, n int32, err error) func(b *bundle) {
+	var seen atomic.Int32
+	return func(b *bundle) {
+		b.world.setFault(func(c, at string) error {
+			return when(c == call && at == node && seen.Add(1) <= n, err)
+		})
+	}
+}
+
+func replaying(takes time.Duration) func(b *bundle) {
+	return func(b *bundle) { b.world.replayed = time.Now().Add(takes) }
+}
+
 func hanging(call, node string) func(b *bundle) { return failing(call, node, 0, errHang) }
 
 func broken(call, node string) func(b *bundle) {
@@ -191,6 +205,9 @@ func TestNoStopWithoutItsIntent(t *testing.T) {
 			r := b.awaitEnd(b.start(nil).ask(planned.question).ID)
 			b.wantState(r, approvals.Aborted)
 			b.wantUntouchedBeforeStop(actions.Point{Op: actions.OpCheckpoint})
+			if stopped := b.count("stop dc1"); stopped == 0 && !strings.Contains(r.Why, "Nothing was stopped") && !strings.Contains(r.Why, "stop is broken") {
+				b.Errorf("nothing was stopped, and the reason is %q", r.Why)
+			}
 			if pause := b.world.servers[0].started; !pause.Equal(b.world.servers[1].started) {
 				b.Errorf("the primary was started again at %s", pause)
 			}
@@ -225,16 +242,19 @@ func TestFailoverWithFaultyDrivers(t *testing.T) {
 		return ported{all(faults...), approvals.Aborted, "", false, "", why}
 	}
 	for title, row := range map[string]ported{
-		"the lock is held by another bot":           thawed("another bot holds this pair's lock", failing("lock", "dc2", 0, actions.ErrLocked)),
-		"the receiver is not shown to be stopped":   thawed("not shown to be stopped", failing("freeze", "dc2", 0, actions.ErrNotFrozen)),
-		"the freeze hangs":                          thawed("the freeze of dc2 took longer than 30s", hanging("freeze", "dc2")),
-		"the names can't be set":                    thawed("set names is broken", broken("set names", "dc2")),
-		"nobody proves the fence, nobody states it": thawed("nobody stated it in time", broken("off", "dc1")),
-		"the thaw fails":                            {all(failing("freeze", "dc2", 0, actions.ErrNotFrozen), broken("thaw", "dc2")), approvals.Unknown, "", false, "On dc2: ALTER SYSTEM RESET primary_conninfo and reload", "thaw is broken"},
-		"the thaw after the promotion fails":        {broken("thaw", "dc2"), approvals.Succeeded, "dc2", true, "On dc2: ALTER SYSTEM RESET primary_conninfo", ""},
-		"the promotion is refused":                  {broken("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "promote is broken"},
-		"the promotion is reported as failed":       {doubting("promote", "dc2"), approvals.Unknown, "dc2", false, "dc2 was told to promote and may still do so", "connection reset"},
-		"the old primary can't rejoin":              {broken("rejoin", "dc1"), approvals.Succeeded, "dc2", false, "then ask for `/pg rejoin orders`", "dc1 is not its standby yet"},
+		"the lock is held by another bot":                  thawed("another bot holds this pair's lock", failing("lock", "dc2", 0, actions.ErrLocked)),
+		"the receiver is not shown to be stopped":          thawed("not shown to be stopped", failing("freeze", "dc2", 0, actions.ErrNotFrozen)),
+		"the freeze hangs":                                 thawed("the freeze of dc2 took longer than 30s", hanging("freeze", "dc2")),
+		"the names can't be set":                           thawed("set names is broken", broken("set names", "dc2")),
+		"nobody proves the fence, nobody states it":        thawed("nobody stated it in time", broken("off", "dc1")),
+		"replay takes longer than anybody waits":           thawed("replaying what dc2 has received took longer than 30s", replaying(time.Hour)),
+		"replay takes a while":                             {replaying(20 * time.Second), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
+		"the lock is held for a moment by a bot that died": {atFirst("lock", "dc2", 3, actions.ErrLocked), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
+		"the thaw fails":                                   {all(failing("freeze", "dc2", 0, actions.ErrNotFrozen), broken("thaw", "dc2")), approvals.Unknown, "", false, "On dc2: ALTER SYSTEM RESET primary_conninfo and reload", "thaw is broken"},
+		"the thaw after the promotion fails":               {broken("thaw", "dc2"), approvals.Succeeded, "dc2", true, "On dc2: ALTER SYSTEM RESET primary_conninfo", ""},
+		"the promotion is refused":                         {broken("promote", "dc2"), approvals.Unknown, "", false, "Don't start dc1 as a primary", "promote is broken"},
+		"the promotion is reported as failed":              {doubting("promote", "dc2"), approvals.Unknown, "dc2", false, "dc2 was told to promote and may still do so", "connection reset"},
+		"the old primary can't rejoin":                     {broken("rejoin", "dc1"), approvals.Succeeded, "dc2", false, "then ask for `/pg rejoin orders`", "dc1 is not its standby yet"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()

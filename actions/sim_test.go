@@ -27,6 +27,7 @@ type world struct {
 	stopTakes, promoteTakes time.Duration
 	lingers                 time.Duration                        // a stopped server's process, after its shutdown checkpoint
 	risen                   func(s *server)                      // may spoil what has just been promoted
+	replayed                time.Time                            // from when on standbys have replayed what they received
 	unheard                 map[string]bool                      // nodes that the bot's connections don't reach
 	blind                   map[string]bool                      // nodes whose platform says nothing about power
 	fault                   func(call, node string) error        // may fail a call of a bot, or hang it (errHang)

@@ -172,6 +172,9 @@ func (w *world) observe(s *server) *actions.Server {
 	if s.recovery {
 		o = healthyStandby()
 		o.Receiver, o.Receivers, o.ReceiveLSN, o.ReplayLSN = nil, 0, s.end(), s.end()
+		if time.Now().Before(w.replayed) {
+			o.ReplayLSN -= 0x40
+		}
 		if w.streams(s) {
 			o.Receiver, o.Receivers = &actions.Receiver{Status: "streaming", Timeline: s.timeline, Flushed: s.end()}, 1
 		}
