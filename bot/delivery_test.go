@@ -191,6 +191,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 	b.Fail("chat.postMessage", slacksim.RateLimit(time.Second).Times(1))
 	b.store.Append(alert("orders"), alert("billing"))
 	b.message("billing: writes block")
+	b.settled() // the call is listed once it was answered
 	var at []time.Time
 	for _, c := range b.Calls() {
 		if c.Method == "chat.postMessage" {
