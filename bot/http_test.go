@@ -359,3 +359,31 @@ func TestStoppingFinishesTheWorkInHand(t *testing.T) {
 		t.Errorf("the command in hand was dropped:\n%s", b.Transcript())
 	}
 }
+
+// TestAPressIsAcknowledgedAfterItsCommit: Slack delivers a press once, so its
+// acknowledgement must not leave before the vote is durable.
+func TestAPressIsAcknowledgedAfterItsCommit(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	m := b.ask()
+	b.press(dba1, m.TS, "approve")
+	if votes := b.asked().Votes; len(votes) != 1 {
+		t.Errorf("acknowledged with %d votes recorded", len(votes))
+	}
+}
+
+// TestAPressThatTakesLongIsAcknowledgedInTime: a store or an account look-up
+// that hangs must not make Slack show the press as failed; the vote still counts.
+func TestAPressThatTakesLongIsAcknowledgedInTime(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	m := b.ask()
+	release := make(chan struct{})
+	b.desk.setDelay(func(context.Context) error { <-release; return nil })
+	b.press(dba1, m.TS, "approve") // fails unless it is acknowledged within Slack's 3 s
+	if votes := b.asked().Votes; len(votes) != 0 {
+		t.Errorf("%d votes are recorded by work that hangs", len(votes))
+	}
+	close(release)
+	b.message("1 of 2 approvals")
+}

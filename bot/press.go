@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -49,15 +50,40 @@ func (b *Bot) pressed(w http.ResponseWriter, d delivery, p payload) {
 		return
 	}
 	who := b.presser(p)
+	worked := make(chan struct{})
 	taken := b.presses.do(func(ctx context.Context) {
-		b.guard(ctx, who, func(ctx context.Context) error { return b.press(ctx, key, who, p) })
+		b.guard(ctx, who, func(ctx context.Context) error {
+			defer close(worked)
+			return b.press(ctx, key, who, p)
+		})
 	})
 	if !taken {
 		b.seen.forget(key)
 		w.WriteHeader(http.StatusServiceUnavailable) // Slack tells the person
 		return
 	}
+	if decides(p.Actions[0].ActionID) {
+		awaitWork(worked, withinAck)
+	}
 	acknowledge(w)
+}
+
+// decides says whether a press is recorded by itself. Slack delivers a press
+// once: it is acknowledged after its commit, so that a bot that dies before
+// that leaves a press that Slack shows to its person as failed.
+func decides(action string) bool {
+	return action == actionApprove || action == actionRefuse || action == actionCancel
+}
+
+// awaitWork waits until a press is worked on, but no longer than patience: then
+// the acknowledgement must leave, and the message tells what became of it.
+func awaitWork(worked <-chan struct{}, patience time.Duration) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-worked:
+	case <-timer.C:
+	}
 }
 
 func (b *Bot) presser(p payload) asker {
@@ -85,7 +111,7 @@ func (b *Bot) press(ctx context.Context, key string, who asker, p payload) error
 	}
 	pr := press{who: who, action: a.ActionID, request: id, digest: digest, message: p.Container.MessageTS, trigger: p.TriggerID}
 	switch a.ActionID {
-	case actionApprove, actionRefuse, actionCancel:
+	case actionApprove, actionRefuse, actionCancel: // see decides
 		return b.decide(ctx, key, pr)
 	case actionDeny, actionStatement, actionDetails:
 		return b.openView(ctx, pr)

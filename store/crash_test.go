@@ -235,10 +235,41 @@ func TestFailedFsync(t *testing.T) {
 	if _, _, err := s.Place(t.Context(), "a"); !errors.Is(err, store.ErrFailed) {
 		t.Errorf("the next read: %v", err)
 	}
+	if err := s.Writable(t.Context()); !errors.Is(err, store.ErrFailed) {
+		t.Errorf("it calls itself writable: %v", err)
+	}
 	must(t, s.Close())
 	again := open(t, path, store.Options{})
 	if v, _, err := again.Place(t.Context(), "a"); v != "c" || err != nil {
 		t.Errorf("opened again: %q, %v", v, err)
+	}
+}
+
+// TestWritable writes at most once in a second, and says so when that fails.
+func TestWritable(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	s, err := store.Open(filepath.Join(t.TempDir(), "store.db"), store.Options{Now: clock.Now})
+	must(t, err)
+	last := func() int {
+		id := 0
+		must(t, store.RawView(s, func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
+		return id
+	}
+	must(t, s.Writable(t.Context()))
+	first := last()
+	must(t, s.Writable(t.Context()))
+	if again := last(); again != first {
+		t.Errorf("asked twice in a second it wrote transaction %d after %d", again, first)
+	}
+	clock.Forward(time.Second)
+	must(t, s.Writable(t.Context()))
+	if later := last(); later == first {
+		t.Error("a second later it wrote nothing")
+	}
+	must(t, s.Close())
+	if err := s.Writable(t.Context()); err == nil {
+		t.Error("a closed store calls itself writable")
 	}
 }
 

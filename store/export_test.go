@@ -13,6 +13,9 @@ func SetSchema(s *Store, version int) error {
 // RawUpdate lets a test do to the file what the store never does.
 func RawUpdate(s *Store, change func(*bbolt.Tx) error) error { return s.db.Update(change) }
 
+// RawView lets a test see the file's newest transaction.
+func RawView(s *Store, look func(*bbolt.Tx) error) error { return s.db.View(look) }
+
 // Seal is the form in which a value is stored.
 func Seal(key, payload []byte) []byte { return seal(key, payload) }
 

@@ -18,7 +18,7 @@ const schema = 1
 // The buckets. In keys, numbers are 8 bytes, most significant first, and names
 // end with a zero byte where something follows.
 const (
-	bucketMeta      = "meta"              // schema: its number in decimal; must stay so in every version
+	bucketMeta      = "meta"              // schema: its number in decimal; must stay so in every version; written: see Writable
 	bucketRequests  = "requests"          // id → request
 	bucketByPair    = "requests_by_pair"  // pair, id → nothing
 	bucketOpen      = "open"              // pair → id of its open request

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"time"
@@ -35,6 +36,27 @@ func (s *Store) Seen(ctx context.Context, key string, ttl time.Duration) (first 
 	}
 	return first, nil
 }
+
+// Writable returns nil when a small change was just made durable, and else why
+// that fails, as on a full disk. Asked more than once in a second it writes
+// once, so that whoever may ask can't wear the disk out.
+func (s *Store) Writable(ctx context.Context) error {
+	now := number(uint64(s.opt.Now().Unix()))
+	err := s.share(ctx, func(tx *bbolt.Tx) error {
+		last, err := get(in(tx, bucketMeta), []byte(keyWritten))
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(last, now) {
+			return errUnchanged
+		}
+		return put(in(tx, bucketMeta), []byte(keyWritten), now)
+	})
+	return skipUnchanged(err)
+}
+
+// keyWritten is, in the meta bucket, when Writable last wrote, in seconds.
+const keyWritten = "written"
 
 func see(tx *bbolt.Tx, hash []byte, old uint64, now time.Time, ttl time.Duration) error {
 	if old != 0 {

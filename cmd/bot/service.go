@@ -97,10 +97,7 @@ func (s *service) openDesk(secrets config.Secrets, at func(context.Context, acti
 func (s *service) openBot(secrets config.Secrets) (err error) {
 	o := s.slackOptions(secrets)
 	o.Desk, o.Outbox = s.desk, s.store
-	o.Ready = []bot.Readiness{{Name: "store", Check: func(ctx context.Context) error {
-		_, err := s.store.Open(ctx)
-		return err
-	}}}
+	o.Ready = []bot.Readiness{{Name: "store", Check: s.store.Writable}}
 	s.bot, err = bot.New(o)
 	return err
 }
