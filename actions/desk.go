@@ -41,10 +41,12 @@ type Options struct {
 type Desk struct {
 	opt   Options
 	start chan string // ids of requests to execute
+	arms  chan arming // latches to show
 
 	mu      sync.Mutex
 	changed map[string]chan struct{} // closed when the request changes; only where somebody waits
 	running map[string]bool          // requests that a goroutine of Run has in hand
+	arming  map[string]arming        // by pair: what is in arms or under way
 }
 
 // NewDesk checks the policy and the pairs.
@@ -59,7 +61,10 @@ func NewDesk(o Options) (*Desk, error) {
 			}
 		}
 	}
-	return &Desk{opt: o, start: make(chan string, 1024), changed: map[string]chan struct{}{}, running: map[string]bool{}}, nil
+	return &Desk{
+		opt: o, start: make(chan string, 1024), arms: make(chan arming, len(o.Pairs)),
+		changed: map[string]chan struct{}{}, running: map[string]bool{}, arming: map[string]arming{},
+	}, nil
 }
 
 func (d *Desk) now() time.Time { return d.opt.Now() }
@@ -89,23 +94,25 @@ func (d *Desk) pair(name string) (Pair, error) {
 func (d *Desk) Status(ctx context.Context, pair string) (Report, error) { return d.look(ctx, pair) }
 
 // Verify looks at a pair, and where only the latch is missing shows it with one
-// CHECKPOINT on the primary.
+// CHECKPOINT on the primary. One that takes longer than an effect may goes on
+// beside: this report says so, a later one has the latch.
 func (d *Desk) Verify(ctx context.Context, pair string) (Report, error) {
 	p, err := d.pair(pair)
 	if err != nil {
 		return Report{}, err
 	}
-	if d.executing(ctx, pair) {
-		return d.look(ctx, pair)
+	rep, err := d.look(ctx, pair)
+	if err != nil || d.executing(ctx, pair) || !onlyUnlatched(rep.Evidence) {
+		return rep, err
 	}
-	ctx, cancel := within(ctx, d.opt.Timeouts.Effect, "showing that "+pair+" is synchronous")
+	patience, cancel := within(ctx, d.opt.Timeouts.Effect, "showing that "+pair+" is synchronous")
 	defer cancel()
-	rep, err := d.arm(ctx, p)
-	if err != nil && rep.Evidence.Pair.Name != "" {
-		d.opt.Log.Warn("the latch was not shown", "pair", pair, "error", err)
-		return rep, nil
+	select {
+	case <-d.showLatch(p, rep.Evidence):
+	case <-patience.Done():
+		d.opt.Log.Info("the latch is still being shown", "pair", pair, "cause", context.Cause(patience))
 	}
-	return rep, err
+	return d.look(ctx, pair)
 }
 
 func (d *Desk) executing(ctx context.Context, pair string) bool {
@@ -274,7 +281,7 @@ func (d *Desk) await(ctx context.Context, id string, fit func(approvals.Request)
 }
 
 // Run executes approved requests, goes on with those that a former run left
-// in the middle, and ends what is over. It returns when ctx ends and every
+// in the middle, ends what is over, and shows latches. It returns when ctx ends and every
 // execution has come to rest: a switchover between stop and promotion is
 // finished first, everything else is left for the next run.
 func (d *Desk) Run(ctx context.Context) error {
@@ -290,6 +297,8 @@ func (d *Desk) Run(ctx context.Context) error {
 			return group.Wait()
 		case id := <-d.start:
 			group.Go(func() error { d.execute(ctx, id); return nil })
+		case a := <-d.arms:
+			group.Go(func() error { d.show(ctx, a); return nil })
 		case <-tick.C:
 			d.sweepOver(ctx)
 		}

@@ -79,6 +79,9 @@ func TestTwoApprovalsAtOnceExecuteOnce(t *testing.T) {
 func TestApprovedBeforeRun(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bundle) {
+		earlier := b.start(nil)
+		b.mustVerify(earlier) // latches are shown by Run
+		earlier.end()
 		inTheMiddle := make(chan struct{})
 		o := b.prepare(func(_ *bot, p actions.Point) error {
 			if p.Op == actions.OpPrepare && !p.After {

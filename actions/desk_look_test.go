@@ -72,6 +72,34 @@ func TestVerifyThatCannotArm(t *testing.T) {
 	}
 }
 
+// TestLatchWhoseCheckpointTakesMinutes: on a large primary nobody waits that
+// long, but the latch is shown all the same, with one checkpoint however often
+// somebody asks meanwhile.
+func TestLatchWhoseCheckpointTakesMinutes(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		b.world.setFault(func(call, node string) error {
+			if call == "checkpoint" {
+				<-time.After(5 * time.Minute)
+			}
+			return nil
+		})
+		o := b.start(nil)
+		for range 3 {
+			began := time.Now()
+			rep, err := o.desk.Verify(b.Context(), "orders")
+			if err != nil || rep.Verdict.Health != actions.HealthArming || time.Since(began) > time.Minute {
+				b.Errorf("after %s: %+v, %v", time.Since(began), rep.Verdict, err)
+			}
+		}
+		<-time.After(6 * time.Minute)
+		b.mustVerify(o)
+		if n := b.count("checkpoint dc1"); n != 1 {
+			b.Errorf("%d checkpoints", n)
+		}
+	})
+}
+
 // TestHangingNodeCostsOnlyItsOwnAnswer: the other node's is there, and within
 // the deadline of one observation.
 func TestHangingNodeCostsOnlyItsOwnAnswer(t *testing.T) {

@@ -118,19 +118,69 @@ func (d *Desk) report(ctx context.Context, e Evidence) (Report, error) {
 	return rep, err
 }
 
-// arm looks, and where only the latch is missing shows it: one CHECKPOINT on
-// the primary, after which the checkpointer has surely taken over the settings,
-// and then the standby past that position.
+// arm looks, and where only the latch is missing shows it. It returns when that
+// is done or ctx ends.
 func (d *Desk) arm(ctx context.Context, p Pair) (Report, error) {
 	rep, err := d.look(ctx, p.Name)
-	r := classify(rep.Evidence)
-	if err != nil || !synchronousNow(r) || latchHolds(rep.Evidence.Memory.Latch, r) {
+	if err != nil || !onlyUnlatched(rep.Evidence) {
 		return rep, err
 	}
-	if err := d.opt.Hands[p.Name].Databases[r.from.Name].Checkpoint(ctx); err != nil {
+	if err := d.checkpointPrimary(ctx, rep.Evidence); err != nil {
 		return rep, err
 	}
 	return d.closeLatch(ctx, p, rep.Evidence)
+}
+
+// onlyUnlatched says whether the pair is synchronous and that was not yet shown.
+func onlyUnlatched(e Evidence) bool {
+	r := classify(e)
+	return synchronousNow(r) && !latchHolds(e.Memory.Latch, r)
+}
+
+// checkpointPrimary returns when a CHECKPOINT is done that was asked for after
+// the evidence was read: then the checkpointer has surely taken over the
+// settings that stand in it.
+func (d *Desk) checkpointPrimary(ctx context.Context, e Evidence) error {
+	return d.opt.Hands[e.Pair.Name].Databases[classify(e).from.Name].Checkpoint(ctx)
+}
+
+// arming is the showing of one pair's latch. On a large and busy primary its
+// CHECKPOINT takes minutes, longer than anybody who asks waits.
+type arming struct {
+	pair  Pair
+	first Evidence
+	done  chan struct{} // closed when it has ended, well or not
+}
+
+// showLatch has the latch shown by Run, or finds that it is being shown. The
+// channel is closed when that has ended.
+func (d *Desk) showLatch(p Pair, first Evidence) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a, under := d.arming[p.Name]; under {
+		return a.done
+	}
+	a := arming{p, first, make(chan struct{})}
+	d.arming[p.Name] = a
+	d.arms <- a // never blocks: there is room for every pair
+	return a.done
+}
+
+// show is the work of one arming, for Run.
+func (d *Desk) show(ctx context.Context, a arming) {
+	ctx, cancel := within(ctx, d.opt.Timeouts.Rejoin, "showing that "+a.pair.Name+" is synchronous")
+	defer cancel()
+	err := d.checkpointPrimary(ctx, a.first)
+	if err == nil {
+		_, err = d.closeLatch(ctx, a.pair, a.first)
+	}
+	if err != nil {
+		d.opt.Log.Warn("the latch was not shown; the next check tries again", "pair", a.pair.Name, "error", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.arming, a.pair.Name)
+	close(a.done)
 }
 
 func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, error) {
