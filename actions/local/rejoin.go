@@ -81,12 +81,8 @@ func (m *Machine) followsAlready(ctx context.Context, order actions.RejoinOrder)
 	if !standby {
 		return false, ErrStillPrimary
 	}
-	control, err := m.Server.Control(ctx)
-	if err != nil {
-		return false, err
-	}
 	have, err := os.ReadFile(m.include())
-	if err != nil || string(have) != m.Upstream.Config(order.Name) || control.replayed() != order.Timeline {
+	if err != nil || string(have) != m.Upstream.Config(order.Name) {
 		return false, nil
 	}
 	c, err := m.Upstream.connect(ctx, false)
@@ -94,8 +90,31 @@ func (m *Machine) followsAlready(ctx context.Context, order actions.RejoinOrder)
 		return false, nil
 	}
 	defer c.close(ctx)
-	streams, err := c.streams(ctx, order.Name, m.Upstream.Slot, control.MinRecovery.String())
-	return err == nil && streams, nil
+	return m.seenFollowing(ctx, c, order)
+}
+
+// followPatience is how long a standby gets to be seen following before it is stopped for not doing so: its
+// partner hears a moment later what it has flushed, and its own control file lags.
+const followPatience = 2 * time.Second
+
+func (m *Machine) seenFollowing(ctx context.Context, c upstreamConn, order actions.RejoinOrder) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, followPatience)
+	defer cancel()
+	for {
+		control, err := m.Server.Control(ctx)
+		if err != nil && ctx.Err() == nil {
+			return false, err
+		}
+		if err == nil && control.replayed() == order.Timeline {
+			streams, err := c.streams(ctx, order.Name, m.Upstream.Slot, control.MinRecovery.String())
+			if streams && err == nil {
+				return true, nil
+			}
+		}
+		if pause(ctx, 50*time.Millisecond) != nil {
+			return false, nil
+		}
+	}
 }
 
 // quiesce stops a standby that runs but doesn't follow, and clears away what a killed server left.
