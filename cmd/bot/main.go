@@ -12,6 +12,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // the image holds this program and nothing else
+
+	_ "golang.org/x/crypto/x509roots/fallback" // used only where the system has no certificate authorities
 
 	"twokey/actions/local/janitor"
 )
