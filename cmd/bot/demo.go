@@ -73,6 +73,8 @@ type demo struct {
 	flags    demoFlags
 	noDriver string                                     // node without a driver, for tests
 	timeouts string                                     // a section of the configuration, for tests
+	settings string                                     // more lines of the pair's configuration, for tests
+	disk     bool                                       // the data lies on disk, for benchmarks
 	at       func(context.Context, actions.Point) error // faults, for tests
 	say      io.Writer                                  // for people, beside the output
 	out      io.Writer
@@ -130,7 +132,7 @@ func (d *demo) openPair(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.say, "Making a primary and a synchronous standby with %s …\n", programs)
 	began := time.Now()
-	d.pair, err = sandbox.New(ctx, sandbox.Options{Programs: programs, Memory: true, Janitor: d.keeper})
+	d.pair, err = sandbox.New(ctx, sandbox.Options{Programs: programs, Memory: !d.disk, Janitor: d.keeper})
 	if err != nil {
 		return err
 	}
@@ -177,21 +179,10 @@ func (d *demo) openService(context.Context) error {
 	return nil
 }
 
-// openLoad makes the load's table, in a schema of its own so that verify-data
-// compares the application's tables and not what is being written, and begins.
+// openLoad makes the load's table and begins to write into it.
 func (d *demo) openLoad(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, d.pair.Nodes[0].AdminURL(d.pair.Database))
-	if err != nil {
+	if err := makeLoadTable(ctx, d.pair); err != nil {
 		return fmt.Errorf("the load's table: %w", err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // all its work is committed
-	for _, text := range []string{
-		"CREATE SCHEMA load", "CREATE TABLE load.writes (id bigint PRIMARY KEY)",
-		"GRANT USAGE ON SCHEMA load TO " + sandbox.AppRole, "GRANT SELECT, INSERT ON load.writes TO " + sandbox.AppRole,
-	} {
-		if _, err := conn.Exec(ctx, text); err != nil {
-			return fmt.Errorf("the load's table: %w", err)
-		}
 	}
 	cfg, err := pgx.ParseConfig(d.pair.AppURL())
 	if err != nil {
@@ -201,6 +192,25 @@ func (d *demo) openLoad(ctx context.Context) error {
 		Config: cfg, Table: pgx.Identifier{"load", "writes"}, Sessions: 4, Every: 2 * time.Millisecond, Patience: 10 * time.Second,
 	})
 	d.onClose(func() error { d.load.Stop(); return nil })
+	return nil
+}
+
+// makeLoadTable makes the load's table on the first node, in a schema of its own
+// so that verify-data compares the application's tables and not what is being written.
+func makeLoadTable(ctx context.Context, p *sandbox.Pair) error {
+	conn, err := pgx.Connect(ctx, p.Nodes[0].AdminURL(p.Database))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // all its work is committed
+	for _, text := range []string{
+		"CREATE SCHEMA load", "CREATE TABLE load.writes (id bigint PRIMARY KEY)",
+		"GRANT USAGE ON SCHEMA load TO " + sandbox.AppRole, "GRANT SELECT, INSERT ON load.writes TO " + sandbox.AppRole,
+	} {
+		if _, err := conn.Exec(ctx, text); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -279,10 +289,10 @@ schedule:
     database: %s
     user: %s
     sslmode: disable
-    nodes:
+%s    nodes:
 `, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], files["signing-secret"],
 		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.reportSchedule(), d.timeouts,
-		d.pair.Name, d.pair.Database, sandbox.AppRole)
+		d.pair.Name, d.pair.Database, sandbox.AppRole, d.settings)
 	for _, n := range d.pair.Actions().Nodes {
 		text += d.nodeText(n, d.pair.Node(n.Name), files["bot-password"])
 	}

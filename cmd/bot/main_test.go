@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 // them, with handles for tests.
 type world struct {
 	*demo
-	t *testing.T
+	t testing.TB
 }
 
 // patience is the deadline of everything that a test waits for.
@@ -46,7 +46,7 @@ const patience = 2 * time.Minute
 
 // newClosed is a world in which nothing is open yet; what is opened is closed
 // when the test ends.
-func newClosed(t *testing.T) *world {
+func newClosed(t testing.TB) *world {
 	t.Helper()
 	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	t.Cleanup(func() {
@@ -58,7 +58,7 @@ func newClosed(t *testing.T) *world {
 }
 
 // newWorld opens a world and runs its bot until the test ends.
-func newWorld(t *testing.T, edit func(*demo)) *world {
+func newWorld(t testing.TB, edit func(*demo)) *world {
 	t.Helper()
 	w := newClosed(t)
 	if edit != nil {
@@ -217,7 +217,7 @@ func containsAll(text string, words []string) bool {
 }
 
 // runMain runs the program in this process and returns what it printed.
-func runMain(t *testing.T, args ...string) (code int, out, errOut string) {
+func runMain(t testing.TB, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = mainWith(args, streams{strings.NewReader(""), &stdout, &stderr})

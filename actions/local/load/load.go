@@ -167,18 +167,38 @@ func pause(ctx context.Context, d time.Duration) {
 // Pause is the longest silence between two acknowledgements in [from, to],
 // the time from the last one before from included. Zero times mean always.
 func (l *Load) Pause(from, to time.Time) time.Duration {
-	l.mu.Lock()
-	times := slices.Clone(l.times)
-	l.mu.Unlock()
-	slices.SortFunc(times, time.Time.Compare)
-	var longest time.Duration
+	longest, _ := l.Silence(from, to)
+	return longest
+}
+
+// Silence is Pause with the moment of the acknowledgement before it.
+func (l *Load) Silence(from, to time.Time) (longest time.Duration, since time.Time) {
+	times := l.acknowledged()
 	for i := 1; i < len(times); i++ {
 		inside := (from.IsZero() || !times[i].Before(from)) && (to.IsZero() || !times[i-1].After(to))
 		if gap := times[i].Sub(times[i-1]); inside && gap > longest {
-			longest = gap
+			longest, since = gap, times[i-1]
 		}
 	}
-	return longest
+	return longest, since
+}
+
+// Next is the moment of the first acknowledgement after from, zero when there
+// is none.
+func (l *Load) Next(from time.Time) time.Time {
+	for _, at := range l.acknowledged() {
+		if at.After(from) {
+			return at
+		}
+	}
+	return time.Time{}
+}
+
+// acknowledged are the moments of all acknowledgements, in order.
+func (l *Load) acknowledged() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(slices.Values(l.times), time.Time.Compare)
 }
 
 // Lost reads the table and returns the acknowledged ids that are not in it.
