@@ -13,19 +13,30 @@ import (
 // primary back as a standby. Nothing in it leads back.
 func (x *execution) forward(ctx context.Context, clear Clearance) ending {
 	calm := context.WithoutCancel(ctx)
-	followed := x.followBeside(calm)
+	followed := x.followFirst(calm)
 	err := x.quick(calm, OpPromote, x.plan.To, func(ctx context.Context) (string, error) {
 		return clear.proof, x.promote(ctx, clear)
 	})
 	if err != nil {
-		return x.promotionLost(calm, errors.Join(err, unlessNotFollowing(<-followed)))
+		return x.promotionLost(calm, errors.Join(err, followError(followed)))
 	}
 	return x.promoted(ctx, followed)
 }
 
-// followBeside starts the old primary as a standby of the new one, by cascade,
-// while that one is promoted; only after a clean stop, whose history ends
-// before the fork.
+// followFirst starts the old primary beside the promotion where commits will
+// wait for it. Where they won't, it is nil, and the old primary is started after
+// the probe: a server that comes up beside the promotion only slows it down, and
+// clients would find it refusing them before they find the new primary.
+func (x *execution) followFirst(ctx context.Context) <-chan error {
+	if x.plan.After == Degrade {
+		return nil
+	}
+	return x.followBeside(ctx)
+}
+
+// followBeside starts the old primary as a standby of the new one, by cascade
+// where that one is still being promoted; only after a clean stop, whose history
+// ends before the fork.
 func (x *execution) followBeside(ctx context.Context) <-chan error {
 	if x.plan.Kind != KindSwitchover || x.machine() == nil {
 		return notFollowing()
@@ -46,8 +57,12 @@ func notFollowing() <-chan error {
 	return done
 }
 
-// unlessNotFollowing is the error of a follow that was tried.
-func unlessNotFollowing(err error) error {
+// followError is the error of a follow that was tried.
+func followError(following <-chan error) error {
+	if following == nil {
+		return nil
+	}
+	err := <-following
 	if errors.Is(err, errNotFollowing) {
 		return nil
 	}
@@ -105,13 +120,17 @@ func (x *execution) promotionLost(ctx context.Context, err error) ending {
 }
 
 // promoted goes on from a node that is out of recovery. The probe comes first:
-// writers wait for nothing else.
+// writers wait for nothing else. A nil following means that the old primary is
+// still to be started.
 func (x *execution) promoted(ctx context.Context, following <-chan error) ending {
 	calm := context.WithoutCancel(ctx)
 	x.out.NewPrimary, x.out.Serving, x.out.Conn = x.plan.To, x.plan.To, x.pair.Conn(x.plan.To)
 	probe := x.quick(calm, OpProbe, x.plan.To, x.probe)
 	if !x.mark.At.IsZero() && probe == nil {
 		x.out.WritePause = x.desk.now().Sub(x.mark.At)
+	}
+	if following == nil {
+		following = x.followBeside(calm)
 	}
 	followed := <-following
 	x.noteFollowed(followed)

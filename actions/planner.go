@@ -94,9 +94,14 @@ func (p *Plan) planSwitchover() {
 	p.add(OpCheckpoint, a, "checkpoint both nodes while writes go on")
 	p.add(OpStop, a, "stop %s cleanly (fast shutdown); the write pause begins", a)
 	p.add(OpGate, b, "go on only when %s itself holds and has replayed %s's shutdown checkpoint and %s can't come back by itself; else start %s again", b, a, a, a)
-	p.add(OpFollow, a, "start %s as a standby of %s", a, b)
+	if p.After != Degrade { // then commits wait for it
+		p.add(OpFollow, a, "start %s as a standby of %s", a, b)
+	}
 	p.add(OpPromote, b, "promote %s: no way back from here", b)
 	p.add(OpProbe, b, "commit a probe row on %s; the write pause ends", b)
+	if p.After == Degrade { // clients first
+		p.add(OpFollow, a, "start %s as a standby of %s", a, b)
+	}
 	p.add(OpConfirm, b, "confirm the new timeline and that it forked at the gate")
 	p.planEnd()
 }

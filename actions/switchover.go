@@ -95,13 +95,12 @@ func (x *execution) checkpoints(ctx context.Context) (string, error) {
 	return "done", nil
 }
 
-// stopAndGate orders the stop and waits at the gate. The intents of what
-// follows are journaled while the old primary is stopping.
+// stopAndGate orders the stop and waits at the gate.
 func (x *execution) stopAndGate(ctx context.Context) (Clearance, error) {
 	if err := x.setMark(ctx); err != nil {
 		return Clearance{}, &StepError{OpStop, x.plan.From, err}
 	}
-	if err := x.record(ctx, OpStop, x.plan.From, Intent, "", x.mark); err != nil {
+	if err := x.recordPause(ctx); err != nil {
 		return Clearance{}, &StepError{OpStop, x.plan.From, err}
 	}
 	x.mark.At = x.desk.now()
@@ -116,6 +115,20 @@ func (x *execution) stopAndGate(ctx context.Context) (Clearance, error) {
 		return clear.proof, err
 	})
 	return clear, err
+}
+
+// recordPause journals the intents of everything in the write pause, so that
+// nothing in it waits for the bot's disk. A later attempt that finds them may
+// not conclude that the promotion was sent, nor that it wasn't: it goes by the
+// old primary that still serves, or by the gate (see switchoverAgain).
+func (x *execution) recordPause(ctx context.Context) error {
+	if err := x.record(ctx, OpStop, x.plan.From, Intent, "", x.mark); err != nil {
+		return err
+	}
+	if err := x.record(ctx, OpFollow, x.plan.From, Intent, "", nil); err != nil {
+		return err
+	}
+	return x.record(ctx, OpPromote, x.plan.To, Intent, "", nil)
 }
 
 // setMark looks a last time before the stop: the old primary still waits for
@@ -142,8 +155,8 @@ func (x *execution) stop(ctx context.Context) (string, error) {
 	return "fast shutdown ordered", x.machine().Stop(ctx)
 }
 
-// gate waits, at once, for three things: the shutdown checkpoint on the new
-// primary, the old one unable to come back, and the journal.
+// gate waits, at once, for two things: the shutdown checkpoint on the new
+// primary, and the old one unable to come back.
 func (x *execution) gate(ctx context.Context) (Clearance, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the stop of "+x.plan.From)
 	defer cancel()
@@ -162,9 +175,6 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 			grace.Reset(gateGrace) // what a stopped server has sent arrives soon or never
 		}
 		return err
-	})
-	group.Go(func() error {
-		return errors.Join(x.record(ctx, OpFollow, x.plan.From, Intent, "", nil), x.record(ctx, OpPromote, x.plan.To, Intent, "", nil))
 	})
 	if err := group.Wait(); err != nil {
 		return Clearance{}, err
@@ -194,7 +204,7 @@ func (x *execution) takeBack(ctx context.Context, cause error, stopped bool) end
 		return ending{interrupted: true}
 	}
 	ctx = context.WithoutCancel(ctx)
-	if stopped && !x.mark.At.IsZero() { // their intents were journaled ahead, at the gate
+	if stopped && !x.mark.At.IsZero() { // their intents were journaled ahead
 		x.late = append(x.late, x.entry(OpFollow, x.plan.From, Failing, "not begun", nil), x.entry(OpPromote, x.plan.To, Failing, "not begun", nil))
 	}
 	if err := x.flush(ctx); err != nil {

@@ -108,14 +108,22 @@ func (m *Machine) Follow(ctx context.Context, name string) error {
 	if running {
 		return m.followsAs(ctx, name)
 	}
-	c, err := m.Server.Control(ctx)
-	if err != nil {
+	if err := m.mustBeClean(ctx); err != nil {
 		return err
 	}
-	if !c.State.Clean() {
-		return fmt.Errorf("start %s as a standby: %w: its control file says %q", m.Server.DataDir, ErrNotClean, c.State)
-	}
 	return m.startStandby(ctx, name)
+}
+
+// mustBeClean returns [ErrNotClean] unless the stopped server's last run ended in good order.
+func (m *Machine) mustBeClean(ctx context.Context) error {
+	if m.Server.seenClean() {
+		return nil
+	}
+	c, err := m.Server.Control(ctx)
+	if err == nil && !c.State.Clean() {
+		err = fmt.Errorf("start %s as a standby: %w: its control file says %q", m.Server.DataDir, ErrNotClean, c.State)
+	}
+	return err
 }
 
 // followsAs returns nil when the running server is a standby that streams under the name.

@@ -50,6 +50,9 @@ func (s Server) mayStart(ctx context.Context) error {
 	if unfit {
 		return ErrUnfit
 	}
+	if s.endedTidily() {
+		return nil
+	}
 	left, err := s.Processes(ctx)
 	if err != nil {
 		return err
@@ -58,6 +61,14 @@ func (s Server) mayStart(ctx context.Context) error {
 		return fmt.Errorf("%w: processes %v", ErrLeftovers, left)
 	}
 	return s.clearStale()
+}
+
+// endedTidily tells that the last run ended in good order and left no postmaster.pid. The clean state is written
+// when no session is left, and the postmaster removes the file when no child is: then there is no need to look
+// for any among all processes of the machine, while writers may be waiting. false says nothing.
+func (s Server) endedTidily() bool {
+	left, err := s.exists("postmaster.pid")
+	return err == nil && !left && s.seenClean()
 }
 
 // clearStale removes a postmaster.pid that PostgreSQL itself would stumble over although nothing runs: it takes
