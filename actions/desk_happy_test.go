@@ -149,8 +149,14 @@ func (b *bundle) wantPlanFollowed(r approvals.Request) {
 		if e.Phase == actions.Failing {
 			b.Errorf("%s on %s failed: %s", e.Op, e.Node, e.Text)
 		}
-		if e.Phase != actions.Done || e.Op == actions.OpFollow {
-			continue // follows beside the promotion
+		if e.Op == actions.OpPromote && e.Phase == actions.Intent && p.Kind == failover {
+			b.wantBefore(actions.OpPromote, done, actions.OpFreeze, actions.OpFence, actions.OpPrepare, actions.OpSettle)
+		}
+		if e.Phase == actions.Done {
+			done[e.Op] = true
+		}
+		if e.Phase != actions.Done || slices.Contains(besideAnother, e.Op) {
+			continue
 		}
 		i := slices.Index(steps[next:], e.Op)
 		if i < 0 {
@@ -158,11 +164,58 @@ func (b *bundle) wantPlanFollowed(r approvals.Request) {
 			continue
 		}
 		next += i + 1
-		done[e.Op] = true
 	}
-	for _, op := range []actions.Op{actions.OpLock, actions.OpRecheck, actions.OpSync, actions.OpLatch, actions.OpTidy} {
+	b.wantBefore("the end", done, actions.OpLock, actions.OpRecheck, actions.OpSync, actions.OpLatch, actions.OpTidy)
+}
+
+// besideAnother are steps that go on while others do: the follow beside the
+// promotion, fence and preparation beside the freeze's second reading.
+var besideAnother = []actions.Op{actions.OpFollow, actions.OpFence, actions.OpPrepare}
+
+func (b *bundle) wantBefore(what actions.Op, done map[actions.Op]bool, ops ...actions.Op) {
+	b.Helper()
+	for _, op := range ops {
 		if !done[op] {
-			b.Errorf("%s was never done", op)
+			b.Errorf("%s was not done before %s", op, what)
 		}
+	}
+}
+
+// TestFenceWaitsForTheFreeze: nothing takes the old primary's power before the
+// standby was read frozen once, and nothing promotes before the freeze has its
+// second reading, however early the fence is proven.
+func TestFenceWaitsForTheFreeze(t *testing.T) {
+	t.Parallel()
+	for title, fault := range map[string]func(call, node string) error{
+		"a standby that can't be frozen leaves the old primary alone": func(call, _ string) error {
+			if call == "freeze" {
+				return errInjected
+			}
+			return nil
+		},
+		"a freeze that doesn't show keeps the fence waiting": func(call, _ string) error {
+			if call == "frozen" {
+				return errHang
+			}
+			return nil
+		},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bundle) {
+				disastre.begin(b)
+				o := b.start(nil)
+				b.world.setFault(fault)
+				r := o.ask(disastre.question)
+				<-time.After(30 * time.Second)
+				if b.count("off dc1") > 0 || b.count("promote dc2") > 0 {
+					b.Errorf("the old primary was fenced, or the standby promoted: %q", b.world.calls)
+				}
+				b.world.setFault(nil)
+				if r = b.request(r.ID); r.State == approvals.Succeeded {
+					b.Errorf("it ended %s: %s", r.State, r.Why)
+				}
+			})
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"twokey/approvals"
@@ -49,6 +50,7 @@ type execution struct {
 
 	onTo, onFrom Session // hold the pair's lock
 	mark         stopMark
+	mu           sync.Mutex // of out.Steps
 	out          Outcome
 	late         []Entry // entries of the write pause, journaled after it
 	prepared     bool    // the new primary was changed, or may have been
@@ -97,8 +99,15 @@ func (x *execution) stepWith(ctx context.Context, op Op, node string, data any, 
 	}
 	began := x.desk.now()
 	text, err := x.effect(ctx, op, node, do)
-	x.out.Steps = append(x.out.Steps, StepTime{op, node, x.desk.now().Sub(began)})
+	x.timed(op, node, began)
 	return errors.Join(err, x.recordOutcome(ctx, op, node, text, err))
+}
+
+// timed notes how long an effect took. Some go on beside each other.
+func (x *execution) timed(op Op, node string, began time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out.Steps = append(x.out.Steps, StepTime{op, node, x.desk.now().Sub(began)})
 }
 
 func (x *execution) recordOutcome(ctx context.Context, op Op, node, text string, err error) error {
@@ -146,7 +155,7 @@ func (x *execution) entry(op Op, node string, phase Phase, text string, data any
 func (x *execution) quick(ctx context.Context, op Op, node string, do func(context.Context) (string, error)) error {
 	began := x.desk.now()
 	text, err := x.effect(ctx, op, node, do)
-	x.out.Steps = append(x.out.Steps, StepTime{op, node, x.desk.now().Sub(began)})
+	x.timed(op, node, began)
 	phase := Done
 	if err != nil {
 		phase, text = Failing, err.Error()
@@ -225,6 +234,8 @@ func (x *execution) recheck(ctx context.Context) (string, error) {
 	if len(diff) > 0 {
 		return "", fmt.Errorf("no longer as approved: %s", describe(diff))
 	}
+	// A switchover reads it once more, right before the stop.
+	x.out.OldTimeline = max(rep.Evidence.Memory.Timeline, rep.Evidence.Observation(x.plan.To).timeline())
 	return "as approved: " + rep.Verdict.Headline, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"twokey/approvals"
 )
 
@@ -24,43 +26,61 @@ func (x *execution) beforePromotion(ctx context.Context) (Clearance, error) {
 	if err := x.step(ctx, OpLock, x.plan.To, x.lock); err != nil {
 		return Clearance{}, err
 	}
-	if err := x.step(ctx, OpRecheck, "", x.recheck); err != nil {
+	if err := x.step(ctx, OpRecheck, "", x.recheck); err != nil { // remembers the timeline, too
 		return Clearance{}, err
 	}
-	if err := x.rememberTimeline(ctx); err != nil {
-		return Clearance{}, err
-	}
-	x.frozen = true // from the intent on: taking it back is harmless where it never took
-	if err := x.step(ctx, OpFreeze, x.plan.To, x.freeze); err != nil {
-		return Clearance{}, err
-	}
-	clear, err := x.fence(ctx)
+	clear, err := x.seal(ctx)
 	if err != nil {
 		return Clearance{}, err
 	}
-	return clear, x.readyToPromote(ctx)
-}
-
-// readyToPromote is what follows the fence: everything received is replayed,
-// and the names are as the policy wants them.
-func (x *execution) readyToPromote(ctx context.Context) error {
 	if err := x.step(ctx, OpSettle, x.plan.To, x.settle); err != nil {
-		return err
+		return Clearance{}, err
 	}
-	if err := x.step(ctx, OpPrepare, x.plan.To, x.prepare); err != nil {
-		return err
-	}
-	return x.record(ctx, OpPromote, x.plan.To, Intent, "", nil)
+	return clear, x.record(ctx, OpPromote, x.plan.To, Intent, "", nil)
 }
 
-// rememberTimeline takes the timeline that the new one must be newer than.
-func (x *execution) rememberTimeline(ctx context.Context) error {
-	rep, err := x.desk.look(ctx, x.plan.Pair)
-	if err != nil {
-		return err
+// seal sees to it that the old primary acknowledges nothing more: the freeze,
+// and then the fence. The freeze is only believed when it was read twice, a
+// retry interval apart, and that is the longest wait of a failover. What needs
+// the freeze to have taken effect, and not yet that proof, fills it:
+//   - the fence begins when the freeze was first read, never before: a standby
+//     that can't be frozen leaves the old primary as it is. The order of the two
+//     is kept, only the proofs of both are awaited together;
+//   - the names of a standby count for nothing before its promotion.
+//
+// Nothing else goes on before both proofs are there. A freeze whose second
+// reading fails ends the failover, as ever, with the old primary off.
+func (x *execution) seal(ctx context.Context) (Clearance, error) {
+	x.frozen, x.prepared = true, true // from the intent on: taking it back is harmless where it never took
+	var clear Clearance
+	var unproven error
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return x.step(gctx, OpFreeze, x.plan.To, x.freeze) })
+	group.Go(func() error {
+		if err := x.awaitFrozen(gctx); err != nil {
+			return err
+		}
+		clear, unproven = x.tryFence(gctx)
+		return nil
+	})
+	group.Go(func() error {
+		if err := x.awaitFrozen(gctx); err != nil {
+			return err
+		}
+		return x.step(gctx, OpPrepare, x.plan.To, x.prepare)
+	})
+	if err := group.Wait(); err != nil {
+		return Clearance{}, err
 	}
-	x.out.OldTimeline = max(rep.Evidence.Memory.Timeline, rep.Evidence.Observation(x.plan.To).timeline())
-	return nil
+	return x.cleared(ctx, clear, unproven)
+}
+
+// awaitFrozen returns when the freeze has taken effect, read once. It asks in
+// the session that freezes, between its statements, and ends with the freeze.
+func (x *execution) awaitFrozen(ctx context.Context) error {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the freeze of "+x.plan.To)
+	defer cancel()
+	return poll(ctx, 5*time.Millisecond, x.onTo.Frozen)
 }
 
 func (o Observation) timeline() uint32 {
@@ -77,15 +97,20 @@ func (x *execution) freeze(ctx context.Context) (string, error) {
 	return "receiver stopped, read twice", err
 }
 
-// fence takes the old primary's power and reads it back; where that can't be
-// proven, or loss can't be excluded, a named person has to answer for it.
-func (x *execution) fence(ctx context.Context) (Clearance, error) {
-	var clear Clearance
-	err := x.step(ctx, OpFence, x.plan.From, func(ctx context.Context) (string, error) {
+// tryFence takes the old primary's power and reads it back; the error says why
+// that can't be proven.
+func (x *execution) tryFence(ctx context.Context) (clear Clearance, unproven error) {
+	unproven = x.step(ctx, OpFence, x.plan.From, func(ctx context.Context) (string, error) {
 		var err error
 		clear, err = x.powerOff(ctx)
 		return clear.proof, err
 	})
+	return clear, unproven
+}
+
+// cleared is the clearance of a fence that was proven; where it wasn't, or loss
+// can't be excluded, a named person has to answer for it.
+func (x *execution) cleared(ctx context.Context, clear Clearance, err error) (Clearance, error) {
 	if ctx.Err() != nil {
 		return Clearance{}, errors.Join(err, context.Cause(ctx))
 	}
