@@ -97,14 +97,14 @@ func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Reques
 	if r.Policy != d.opt.Policy.Version() {
 		return r, d.outdate(ctx, r.ID, "the approval policy or the list of approvers changed")
 	}
-	if err := d.votersStillMay(ctx, r); err != nil {
-		return r, err
-	}
 	plan, err := planOf(r)
 	if err != nil {
 		return r, d.outdate(ctx, r.ID, err.Error())
 	}
-	rep, err := d.Verify(ctx, plan.Pair)
+	rep, mayVote, err := d.lookWhileAsking(ctx, r, plan)
+	if mayVote != nil {
+		return r, mayVote
+	}
 	if err != nil {
 		return r, d.outdate(ctx, r.ID, "the pair could not be observed: "+err.Error())
 	}
@@ -116,6 +116,21 @@ func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Reques
 		d.tell(r.ID)
 	}
 	return r, err
+}
+
+// lookWhileAsking looks at the pair while the voters' accounts are looked up:
+// each only reads, and the request waits for both. Accounts that took their time
+// leave an old look behind; then it is looked once more.
+func (d *Desk) lookWhileAsking(ctx context.Context, r approvals.Request, p Plan) (rep Report, mayVote, err error) {
+	began := d.now()
+	asked := make(chan error, 1)
+	go func() { asked <- d.votersStillMay(ctx, r) }()
+	rep, err = d.Verify(ctx, p.Pair)
+	mayVote = <-asked
+	if mayVote == nil && d.now().Sub(began) > d.opt.Timeouts.Observe {
+		rep, err = d.Verify(ctx, p.Pair)
+	}
+	return rep, mayVote, err
 }
 
 // votersStillMay asks for every voter's account again. One that can't be

@@ -67,7 +67,9 @@ func (x *execution) seal(ctx context.Context) (Clearance, error) {
 		if err := x.awaitFrozen(gctx); err != nil {
 			return err
 		}
-		return x.step(gctx, OpPrepare, x.plan.To, x.prepare)
+		err := x.step(gctx, OpPrepare, x.plan.To, x.prepare)
+		x.to().Observe(gctx) // what settles below then needs no new session: reloads have outdated the kept one
+		return err
 	})
 	if err := group.Wait(); err != nil {
 		return Clearance{}, err
@@ -80,7 +82,7 @@ func (x *execution) seal(ctx context.Context) (Clearance, error) {
 func (x *execution) awaitFrozen(ctx context.Context) error {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the freeze of "+x.plan.To)
 	defer cancel()
-	return poll(ctx, 5*time.Millisecond, x.onTo.Frozen)
+	return poll(ctx, 3*time.Millisecond, x.onTo.Frozen)
 }
 
 func (o Observation) timeline() uint32 {

@@ -15,7 +15,7 @@ import (
 const (
 	confirmEvery = 10 * time.Millisecond
 	promoteEvery = 2 * time.Millisecond
-	freezeEvery  = 5 * time.Millisecond
+	freezeEvery  = 2 * time.Millisecond
 )
 
 var errGone = errors.New("the connection is gone")
