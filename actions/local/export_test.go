@@ -13,6 +13,12 @@ var (
 	SegmentFile       = segmentFile
 )
 
+// SeenClean and CleanControl are what Follow goes by.
+var (
+	SeenClean    = Server.seenClean
+	CleanControl = cleanControl
+)
+
 // Zombie and Program show facts.
 func (f facts) Zombie() bool    { return f.zombie }
 func (f facts) Program() string { return f.program }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,42 @@ func TestFollowRefuses(t *testing.T) {
 	}
 	if b.running(b.a.Server) {
 		t.Error("it was started all the same")
+	}
+}
+
+// TestControlFileIsReadWithoutAProgram: only a whole file that says so counts as
+// a clean end; of everything else pg_controldata is asked.
+func TestControlFileIsReadWithoutAProgram(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	if local.SeenClean(b.a.Server) || local.SeenClean(b.b.Server) {
+		t.Error("a server that runs was taken for one that ended")
+	}
+	b.must(b.b.Server.StopFast(b.ctx))
+	b.must(b.a.Server.StopFast(b.ctx))
+	if !local.SeenClean(b.a.Server) || !local.SeenClean(b.b.Server) {
+		t.Error("the clean end of a primary or a standby was not seen")
+	}
+	raw, err := os.ReadFile(filepath.Join(b.a.Server.DataDir, "global", "pg_control"))
+	b.must(err)
+	for at := range 200 {
+		raw[at] ^= 1
+		if local.CleanControl(raw) {
+			t.Errorf("a file that is damaged at byte %d counts", at)
+		}
+		raw[at] ^= 1
+	}
+	for _, short := range []int{0, 16, 199, 200, 240} {
+		if local.CleanControl(raw[:short]) {
+			t.Errorf("the first %d bytes count as a whole file", short)
+		}
+	}
+	_, err = b.a.Server.Start(b.ctx)
+	b.must(err)
+	b.must(b.a.Server.WaitReady(b.ctx))
+	b.must(b.a.Server.Kill(b.ctx))
+	if local.SeenClean(b.a.Server) {
+		t.Error("a crash was taken for a clean end")
 	}
 }
 
