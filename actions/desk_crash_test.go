@@ -45,18 +45,20 @@ func (b *bundle) dieAndResume(s story, p actions.Point) approvals.Request {
 // takes it back; one primary serves, and nothing acknowledged is lost.
 func TestSwitchoverSurvivesDeathAtEachPoint(t *testing.T) {
 	t.Parallel()
-	planned.eachPoint(t, func(b *bundle, p actions.Point) {
-		r := b.dieAndResume(planned, p)
-		if slices.Contains([]actions.Op{actions.OpLock, actions.OpRecheck, actions.OpPrepare, actions.OpCheckpoint}, p.Op) {
-			b.wantTakenBack(r)
-			b.wantUntouchedBeforeStop(p)
-			return
-		}
-		b.wantFinishedOrTakenBack(r)
-		if p.Op != actions.OpStop && p.Op != actions.OpGate {
-			b.wantState(r, approvals.Succeeded)
-		}
-	})
+	for _, s := range []story{planned, alone} {
+		s.eachPoint(t, func(b *bundle, p actions.Point) {
+			r := b.dieAndResume(s, p)
+			if slices.Contains([]actions.Op{actions.OpLock, actions.OpRecheck, actions.OpPrepare, actions.OpCheckpoint}, p.Op) {
+				b.wantTakenBack(r)
+				b.wantUntouchedBeforeStop(p)
+				return
+			}
+			b.wantFinishedOrTakenBack(r)
+			if p.Op != actions.OpStop && p.Op != actions.OpGate {
+				b.wantState(r, approvals.Succeeded)
+			}
+		})
+	}
 }
 
 func (b *bundle) wantFinishedOrTakenBack(r approvals.Request) {

@@ -19,7 +19,9 @@ type story struct {
 }
 
 var (
-	planned  = story{"switchover", actions.Question{}, func(*bundle) {}}
+	planned = story{"switchover", actions.Question{}, func(*bundle) {}}
+	// alone is planned under degrade, where the old primary starts after the probe.
+	alone    = story{"switchover under degrade", actions.Question{}, func(b *bundle) { b.pair.AfterSwitchover = actions.Degrade }}
 	disastre = story{"failover", actions.Question{}, func(b *bundle) { b.world.crash("dc1") }}
 	rejoin   = story{"rejoin", actions.Question{Kind: actions.KindRejoin}, func(b *bundle) {
 		b.world.crash("dc2")
@@ -60,7 +62,7 @@ func (s story) eachPoint(t *testing.T, test func(b *bundle, p actions.Point)) {
 	t.Helper()
 	for _, p := range s.points(t) {
 		when := map[bool]string{false: "before", true: "after"}[p.After]
-		t.Run(fmt.Sprintf("%s %s %s", when, p.Op, p.Node), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s: %s %s %s", s.name, when, p.Op, p.Node), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(b *bundle) {
 				s.begin(b)
@@ -93,32 +95,34 @@ var (
 // again and nothing is left behind; from then on there is no way back.
 func TestSwitchoverFailsAtEachPoint(t *testing.T) {
 	t.Parallel()
-	planned.eachPoint(t, func(b *bundle, p actions.Point) {
-		r := b.awaitEnd(b.start(failsAt(p)).ask(planned.question).ID)
-		out := b.outcome(r)
-		switch {
-		case slices.Contains(beforePromotion, p.Op):
-			b.wantTakenBack(r)
-			b.wantUntouchedBeforeStop(p)
-		case p.Op == actions.OpFollow, p.Op == actions.OpSync:
-			b.wantState(r, approvals.Succeeded)
-			if t := b.wantServing("dc2"); !t.whole || out.Rejoin == nil {
-				b.Errorf("not whole, or not by a rejoin: %+v, %+v", t, out)
+	for _, s := range []story{planned, alone} {
+		s.eachPoint(t, func(b *bundle, p actions.Point) {
+			r := b.awaitEnd(b.start(failsAt(p)).ask(s.question).ID)
+			out := b.outcome(r)
+			switch {
+			case slices.Contains(beforePromotion, p.Op):
+				b.wantTakenBack(r)
+				b.wantUntouchedBeforeStop(p)
+			case p.Op == actions.OpFollow, p.Op == actions.OpSync:
+				b.wantState(r, approvals.Succeeded)
+				if t := b.wantServing("dc2"); !t.whole || out.Rejoin == nil {
+					b.Errorf("not whole, or not by a rejoin: %+v, %+v", t, out)
+				}
+			case p.Op == actions.OpPromote && !p.After:
+				b.wantNobodyMade(r)
+			case slices.Contains(atPromotion, p.Op):
+				b.wantState(r, approvals.Unknown)
+				b.wantServing("dc2")
+				b.wantTodo(out)
+			case slices.Contains(afterPromotion, p.Op):
+				b.wantState(r, approvals.Succeeded)
+				b.wantServing("dc2")
+				b.wantTodo(out)
+			default:
+				b.Fatalf("no expectation for %v", p)
 			}
-		case p.Op == actions.OpPromote && !p.After:
-			b.wantNobodyMade(r)
-		case slices.Contains(atPromotion, p.Op):
-			b.wantState(r, approvals.Unknown)
-			b.wantServing("dc2")
-			b.wantTodo(out)
-		case slices.Contains(afterPromotion, p.Op):
-			b.wantState(r, approvals.Succeeded)
-			b.wantServing("dc2")
-			b.wantTodo(out)
-		default:
-			b.Fatalf("no expectation for %v", p)
-		}
-	})
+		})
+	}
 }
 
 // wantTakenBack: aborted, dc1 serves as before, dc2 is its synchronous standby

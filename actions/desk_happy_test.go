@@ -3,6 +3,7 @@ package actions_test
 import (
 	"encoding/json"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -214,6 +215,36 @@ func TestFenceWaitsForTheFreeze(t *testing.T) {
 				b.world.setFault(nil)
 				if r = b.request(r.ID); r.State == approvals.Succeeded {
 					b.Errorf("it ended %s: %s", r.State, r.Why)
+				}
+			})
+		})
+	}
+}
+
+// TestClientsComeFirstUnderDegrade: the old primary is started once the new one
+// takes writes; under block beside the promotion, for commits wait for it.
+func TestClientsComeFirstUnderDegrade(t *testing.T) {
+	t.Parallel()
+	for after, want := range map[actions.After]bool{actions.Degrade: true, actions.Block: false} {
+		t.Run(string(after), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bundle) {
+				b.pair.AfterSwitchover = after
+				planned.begin(b)
+				probed := false
+				followsAfter := false
+				var mu sync.Mutex
+				o := b.start(func(_ *bot, p actions.Point) error {
+					mu.Lock()
+					defer mu.Unlock()
+					probed = probed || p.Op == actions.OpProbe && p.After
+					followsAfter = followsAfter || p.Op == actions.OpFollow && !p.After && probed
+					return nil
+				})
+				r := b.awaitEnd(o.ask(planned.question).ID)
+				b.wantState(r, approvals.Succeeded)
+				if t := b.wantServing("dc2"); !t.whole || followsAfter != want || b.outcome(r).Rejoin != nil {
+					b.Errorf("whole: %t; followed after the probe: %t; outcome %+v", t.whole, followsAfter, b.outcome(r))
 				}
 			})
 		})

@@ -46,25 +46,27 @@ func (b *bundle) endAndResume(s story, p actions.Point, between func(r approvals
 func TestSwitchoverToldToEnd(t *testing.T) {
 	t.Parallel()
 	inPause := []actions.Op{actions.OpStop, actions.OpGate, actions.OpFollow, actions.OpPromote, actions.OpProbe, actions.OpConfirm}
-	planned.eachPoint(t, func(b *bundle, p actions.Point) {
-		r := b.endAndResume(planned, p, func(r approvals.Request) {
-			if slices.Contains(inPause, p.Op) {
-				b.wantServing("dc2")
+	for _, s := range []story{planned, alone} {
+		s.eachPoint(t, func(b *bundle, p actions.Point) {
+			r := b.endAndResume(s, p, func(r approvals.Request) {
+				if slices.Contains(inPause, p.Op) {
+					b.wantServing("dc2")
+				}
+				if r.State.Ended() && (slices.Contains(beforePromotion, p.Op) && !slices.Contains(inPause, p.Op)) {
+					b.Errorf("told to end before the stop, and yet it ended as %s", r.State)
+				}
+			})
+			if slices.Contains(beforePromotion, p.Op) && !slices.Contains(inPause, p.Op) {
+				b.wantTakenBack(r)
+				b.wantUntouchedBeforeStop(p)
+				return
 			}
-			if r.State.Ended() && (slices.Contains(beforePromotion, p.Op) && !slices.Contains(inPause, p.Op)) {
-				b.Errorf("told to end before the stop, and yet it ended as %s", r.State)
+			b.wantState(r, approvals.Succeeded)
+			if t := b.wantServing("dc2"); !t.whole || len(b.outcome(r).Todo) > 0 {
+				b.Errorf("not whole: %+v, todo %q", t, b.outcome(r).Todo)
 			}
 		})
-		if slices.Contains(beforePromotion, p.Op) && !slices.Contains(inPause, p.Op) {
-			b.wantTakenBack(r)
-			b.wantUntouchedBeforeStop(p)
-			return
-		}
-		b.wantState(r, approvals.Succeeded)
-		if t := b.wantServing("dc2"); !t.whole || len(b.outcome(r).Todo) > 0 {
-			b.Errorf("not whole: %+v, todo %q", t, b.outcome(r).Todo)
-		}
-	})
+	}
 }
 
 // TestFailoverToldToEnd: nothing is lost by ending, at whatever point.
