@@ -34,10 +34,10 @@ type OwnData struct {
 	Fits      Fits   // what comparing its log with the partner's history has shown
 }
 
-// wasPrimary says whether the server would be a primary by right: it was one in
+// WasPrimary says whether the server would be a primary by right: it was one in
 // its last run, and nobody has made it a standby since. A server that lost its
 // standby.signal is none.
-func (o OwnData) wasPrimary() bool { return o.Held || !o.Signal && !o.Recovered }
+func (o OwnData) WasPrimary() bool { return o.Held || !o.Signal && !o.Recovered }
 
 // Fits says whether a server's log is a part of its partner's history.
 type Fits string
@@ -88,6 +88,17 @@ const (
 	OrderResume     OrderKind = "resume"     // by the executor, which holds the pair's lock and has sent no promotion: take a stop back
 	OrderInitialize OrderKind = "initialize" // by a person: make a new cluster in an empty folder
 )
+
+// Known says whether the order is one of these, with what it needs.
+func (o StartOrder) Known() bool {
+	switch o.Kind {
+	case OrderNone, OrderStayDown, OrderInitialize:
+		return true
+	case OrderRejoin:
+		return o.Timeline != 0
+	}
+	return false // to resume is never written down: only an executor that holds the lock may order it
+}
 
 // RejoinPolicy says what a guard may do without an order.
 type RejoinPolicy string
@@ -154,7 +165,7 @@ func MayStart(e StartEvidence) StartDecision {
 // ordered says whether such an order stands. One to rejoin is fulfilled once the
 // node has followed that timeline.
 func (e StartEvidence) ordered(kind OrderKind) bool {
-	if kind == OrderRejoin && !e.Own.wasPrimary() && !e.Own.Unfit && e.Own.Recovered && e.Own.Timeline == e.Order.Timeline {
+	if kind == OrderRejoin && !e.Own.WasPrimary() && !e.Own.Unfit && e.Own.Recovered && e.Own.Timeline == e.Order.Timeline {
 		return false
 	}
 	return e.Order.Kind == kind
@@ -203,7 +214,7 @@ func (e StartEvidence) besidePrimary() StartDecision {
 		return e.rejoin()
 	case own > there:
 		return notStart("%s, which is older than timeline %d of %s: stop %s, which must not take writes, and ask for its rejoin", e.said(), own, e.Node, e.Partner)
-	case e.Own.wasPrimary():
+	case e.Own.WasPrimary():
 		return notStart("%s, and so was %s: both wrote timeline %d; a person has to choose", e.said(), e.Node, own)
 	case !e.Own.Recovered:
 		return notStart("%s, and %s wrote timeline %d itself before somebody made it a standby: its log can't be shown to be a part of that; copy it anew", e.said(), e.Node, own)
@@ -247,7 +258,7 @@ func (e StartEvidence) besideStandby() StartDecision {
 		return notStart("%s: a failover is under way", e.said())
 	case there > own:
 		return notStart("%s, newer than timeline %d of %s: wait until it is a primary, then rejoin", e.said(), own, e.Node)
-	case e.Own.wasPrimary():
+	case e.Own.WasPrimary():
 		return StartDecision{StartAsIs, true, fmt.Sprintf("it is the primary of timeline %d, and %s", own, e.said())}
 	}
 	return StartDecision{Kind: StartRecovery, Why: fmt.Sprintf("both are standbys: %s; who resumes stands in the bot's journal", e.said())}
@@ -258,7 +269,7 @@ func (e StartEvidence) besideStandby() StartDecision {
 func (e StartEvidence) besideSilence() StartDecision {
 	o := e.Own
 	switch {
-	case !o.wasPrimary():
+	case !o.WasPrimary():
 		return StartDecision{Kind: StartRecovery, Why: fmt.Sprintf("it is a standby, and %s; until then nobody waits for it", e.said())}
 	case e.ordered(OrderResume):
 		return StartDecision{StartAsIs, true, fmt.Sprintf("its stop is taken back under the pair's lock: %s was not promoted; %s", e.Partner, e.said())}

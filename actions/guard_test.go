@@ -44,22 +44,22 @@ func rejoins(p actions.RejoinPolicy) startCase {
 }
 
 var (
-	frozen    startCase = func(e *actions.StartEvidence) { e.Answer.Frozen = true }
-	stranger  startCase = func(e *actions.StartEvidence) { e.Answer.SystemID = "9999" }
-	left      startCase = func(e *actions.StartEvidence) { e.Answer.Fork = written }
-	noNames             = own(func(o *actions.OwnData) { o.Names = "" })
-	standby             = own(func(o *actions.OwnData) { o.Signal, o.Recovered = true, true })
-	signalled           = own(func(o *actions.OwnData) { o.Signal = true })
-	unsigned            = own(func(o *actions.OwnData) { o.Recovered = true })
-	held                = own(func(o *actions.OwnData) { o.Signal, o.Recovered, o.Held = true, true, true })
-	unfit               = own(func(o *actions.OwnData) { o.Unfit = true })
-	empty               = own(func(o *actions.OwnData) { *o = actions.OwnData{Empty: true} })
-	fits                = own(func(o *actions.OwnData) { o.Fits = actions.FitsYes })
-	unfitting           = own(func(o *actions.OwnData) { o.Fits = actions.FitsNo })
-	resume              = startOrder(actions.StartOrder{Kind: actions.OrderResume})
-	stayDown            = startOrder(actions.StartOrder{Kind: actions.OrderStayDown})
-	initialize          = startOrder(actions.StartOrder{Kind: actions.OrderInitialize})
-	rejoinTo4           = startOrder(actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4})
+	frozen     startCase = func(e *actions.StartEvidence) { e.Answer.Frozen = true }
+	stranger   startCase = func(e *actions.StartEvidence) { e.Answer.SystemID = "9999" }
+	left       startCase = func(e *actions.StartEvidence) { e.Answer.Fork = written }
+	noNames              = own(func(o *actions.OwnData) { o.Names = "" })
+	standby              = own(func(o *actions.OwnData) { o.Signal, o.Recovered = true, true })
+	signalled            = own(func(o *actions.OwnData) { o.Signal = true })
+	unsigned             = own(func(o *actions.OwnData) { o.Recovered = true })
+	held                 = own(func(o *actions.OwnData) { o.Signal, o.Recovered, o.Held = true, true, true })
+	unfit                = own(func(o *actions.OwnData) { o.Unfit = true })
+	empty                = own(func(o *actions.OwnData) { *o = actions.OwnData{Empty: true} })
+	fits                 = own(func(o *actions.OwnData) { o.Fits = actions.FitsYes })
+	unfitting            = own(func(o *actions.OwnData) { o.Fits = actions.FitsNo })
+	resume               = startOrder(actions.StartOrder{Kind: actions.OrderResume})
+	stayDown             = startOrder(actions.StartOrder{Kind: actions.OrderStayDown})
+	initialize           = startOrder(actions.StartOrder{Kind: actions.OrderInitialize})
+	rejoinTo4            = startOrder(actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4})
 )
 
 func alone(timeline uint32) startCase {

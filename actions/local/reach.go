@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -148,4 +149,48 @@ func (u Upstream) keeps(ctx context.Context, src source, from actions.LSN, segme
 		return false, fmt.Errorf("list the partner's WAL files: %w", result.Err)
 	}
 	return len(result.Rows) > 0, nil
+}
+
+// answerPatience bounds what a partner may take to say what it is; one that takes longer gives no answer.
+const answerPatience = 3 * time.Second
+
+// answer asks the partner what it is, whatever that is. Nothing that goes wrong is an error: it is silence, with
+// the reason.
+func (u Upstream) answer(ctx context.Context) actions.PartnerAnswer {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerPatience, fmt.Errorf("no answer within %s", answerPatience))
+	defer cancel()
+	a, err := u.state(ctx)
+	if err != nil {
+		return actions.PartnerAnswer{Silence: errors.Join(err, context.Cause(ctx)).Error()}
+	}
+	return a
+}
+
+func (u Upstream) state(ctx context.Context) (actions.PartnerAnswer, error) {
+	c, err := u.connect(ctx, false)
+	if err != nil {
+		return actions.PartnerAnswer{}, err
+	}
+	defer c.close(ctx)
+	row, err := c.row(ctx, "SELECT in_recovery, system, timeline, frozen, receives_from FROM twokey.partner_state()", 5)
+	if err != nil {
+		return actions.PartnerAnswer{}, fmt.Errorf("ask for its state: %w", err)
+	}
+	timeline, err := strconv.ParseUint(row[2], 10, 32)
+	if err != nil {
+		return actions.PartnerAnswer{}, fmt.Errorf("ask for its state: timeline %q: %w", row[2], err)
+	}
+	return actions.PartnerAnswer{
+		SystemID: row[1], InRecovery: row[0] == "t", Frozen: row[3] == "t", Timeline: uint32(timeline), ReceivesFrom: row[4],
+	}, nil
+}
+
+// rejoinOrder is what a rejoin that nobody ordered has to know, by the partner's own word.
+func (u Upstream) rejoinOrder(ctx context.Context, name string) (actions.RejoinOrder, error) {
+	src, err := u.identify(ctx)
+	order := actions.RejoinOrder{Name: name, Timeline: src.timeline}
+	if n := len(src.history); n > 0 {
+		order.Fork = src.history[n-1].at
+	}
+	return order, err
 }

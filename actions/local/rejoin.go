@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -245,19 +246,32 @@ func (m *Machine) comeBack(ctx context.Context, name string, progress func(strin
 
 // checkIncluded catches a configuration that doesn't include what Machine writes.
 func (m *Machine) checkIncluded(ctx context.Context, name string) error {
-	args := []string{"-C", "primary_conninfo", "-D", m.Server.DataDir}
-	if m.Server.ConfigFile != "" {
-		args = append(args, "-c", "config_file="+m.Server.ConfigFile)
-	}
-	out, err := m.Server.command(ctx, "postgres", args...).Output()
+	conninfo, err := m.Server.setting(ctx, "primary_conninfo")
 	if err != nil {
-		return fmt.Errorf("read the server's configuration: %w", err)
+		return err
 	}
-	if strings.TrimSpace(string(out)) != m.Upstream.conninfo(name) {
+	if conninfo != m.Upstream.conninfo(name) {
 		return fmt.Errorf("the server's configuration doesn't take primary_conninfo from %s: add the line include '%s' at its end",
 			m.include(), m.include())
 	}
 	return nil
+}
+
+// setting is what the server's configuration files give a setting, whether the server runs or not.
+func (s Server) setting(ctx context.Context, name string) (string, error) {
+	args := []string{"-C", name, "-D", s.DataDir}
+	if s.ConfigFile != "" {
+		args = append(args, "-c", "config_file="+s.ConfigFile)
+	}
+	out, err := s.command(ctx, "postgres", args...).Output()
+	if err != nil {
+		var told *exec.ExitError
+		if errors.As(err, &told) {
+			err = fmt.Errorf("%w: %s", err, tail(told.Stderr))
+		}
+		return "", fmt.Errorf("read %s from the configuration of %s: %w", name, s.DataDir, err)
+	}
+	return strings.TrimSpace(string(out)), nil
 }
 
 // awaitStreaming waits until the partner sees the server stream under the name and have all that the partner

@@ -63,6 +63,14 @@ func (u *User) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: u.UID, Gid: u.GID}
 }
 
+// become makes this whole process the user's. There is no way back.
+func (u *User) become() error {
+	if !u.other() {
+		return nil
+	}
+	return errors.Join(syscall.Setgroups([]int{int(u.GID)}), syscall.Setgid(int(u.GID)), syscall.Setuid(int(u.UID)))
+}
+
 // Own gives a file or a folder to the user, not what is in it; without another user it does nothing. A symbolic
 // link is given away itself.
 func (u *User) Own(path string) error {

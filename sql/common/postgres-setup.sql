@@ -126,7 +126,7 @@ GRANT EXECUTE ON FUNCTION
 CREATE SCHEMA IF NOT EXISTS twokey;
 DO $do$ BEGIN EXECUTE format('ALTER SCHEMA twokey OWNER TO %I', current_user); END $do$;
 REVOKE ALL ON SCHEMA twokey FROM PUBLIC;
-GRANT USAGE ON SCHEMA twokey TO twokey_bot;
+GRANT USAGE ON SCHEMA twokey TO twokey_bot, twokey_replication;
 
 -- One row, written over and over: that a new primary commits.
 CREATE TABLE IF NOT EXISTS twokey.probe (
@@ -246,6 +246,30 @@ LANGUAGE sql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_t
   SELECT pg_catalog.pg_read_file('pg_wal/' || pg_catalog.upper(pg_catalog.lpad(pg_catalog.to_hex(timeline), 8, '0')) || '.history',
     0, 1048576, true)
 $fn$;
+
+-- What a node asks its partner before it starts: what that one is, on which
+-- timeline, and whether a failover has stopped its receiver. primary_conninfo,
+-- which is empty then, is for superusers and monitoring roles alone.
+CREATE OR REPLACE FUNCTION twokey.partner_state(
+  OUT in_recovery boolean, OUT system text, OUT timeline bigint, OUT frozen boolean, OUT receives_from text)
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $fn$
+  SELECT here.standby, s.system_identifier::text,
+    CASE WHEN here.standby
+      THEN greatest(c.timeline_id, r.min_recovery_end_timeline, w.received_tli)
+      ELSE ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::bigint END,
+    here.standby AND pg_catalog.current_setting('primary_conninfo') = '',
+    coalesce(w.sender_host || ':' || w.sender_port, '')
+  FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby) here
+    CROSS JOIN pg_catalog.pg_control_system() s CROSS JOIN pg_catalog.pg_control_checkpoint() c
+    CROSS JOIN pg_catalog.pg_control_recovery() r LEFT JOIN pg_catalog.pg_stat_get_wal_receiver() w ON true
+$fn$;
+DO $do$
+BEGIN
+  EXECUTE format('ALTER FUNCTION twokey.partner_state() OWNER TO %I', current_user);
+  REVOKE ALL ON FUNCTION twokey.partner_state() FROM PUBLIC;
+  GRANT EXECUTE ON FUNCTION twokey.partner_state() TO twokey_replication;
+END
+$do$;
 
 DO $do$
 DECLARE

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"twokey/actions/local"
+	"twokey/actions/local/sandbox"
+)
+
+// guarded is a pair whose servers are started by guards, as a supervisor would.
+type guarded struct {
+	*world
+	a, b *sandbox.Node
+}
+
+func newGuarded(t *testing.T) guarded {
+	t.Helper()
+	w := newClosed(t)
+	for _, step := range []stepFunc{w.openKeeper, w.openPair} {
+		w.must(step(w.ctx()))
+	}
+	g := guarded{w, w.pair.Node("dc1"), w.pair.Node("dc2")}
+	g.exec(g.a, "CREATE TABLE w (id int PRIMARY KEY)", "INSERT INTO w VALUES (1)")
+	return g
+}
+
+// flags of the guard of one node.
+func (g guarded) flags(n *sandbox.Node, more ...string) []string {
+	partner := g.a
+	if n == g.a {
+		partner = g.b
+	}
+	s, u := n.Server, n.Upstream
+	args := []string{
+		"guard", "--node", n.Name, "--partner", partner.Name, "--partner-host", u.Host, "--partner-port", strconv.Itoa(u.Port),
+		"--data-dir", s.DataDir, "--config-file", s.ConfigFile, "--port", strconv.Itoa(s.Port), "--programs", s.Programs.Folder,
+		"--upstream-file", n.Machine().Include, "--passfile", u.Passfile, "--sslmode", "disable", "--every", "100ms",
+	}
+	if s.User != nil {
+		args = append(args, "--os-user", s.User.Name)
+	}
+	return append(args, more...)
+}
+
+func (g guarded) start(n *sandbox.Node, more ...string) *program {
+	g.t.Helper()
+	s := n.Server
+	command := []string{"--", s.Programs.Path("postgres"), "-D", s.DataDir, "-c", "config_file=" + s.ConfigFile, "-p", strconv.Itoa(s.Port)}
+	return startProgram(g.t, append(g.flags(n, more...), command...)...)
+}
+
+func (g guarded) killAll() {
+	g.t.Helper()
+	for _, n := range []*sandbox.Node{g.a, g.b} {
+		g.must(n.Server.Kill(g.ctx()))
+	}
+}
+
+func (g guarded) startPlain(n *sandbox.Node) {
+	g.t.Helper()
+	_, err := n.Server.Start(g.ctx())
+	g.must(err)
+	g.must(n.Server.WaitReady(g.ctx()))
+}
+
+func (g guarded) query(n *sandbox.Node, text string) (string, error) {
+	ctx := g.ctx()
+	c, err := pgx.Connect(ctx, n.AdminURL("orders"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	var answer string
+	return answer, c.QueryRow(ctx, text).Scan(&answer)
+}
+
+func (g guarded) exec(n *sandbox.Node, texts ...string) {
+	g.t.Helper()
+	ctx := g.ctx()
+	c, err := pgx.Connect(ctx, n.AdminURL("orders"))
+	g.must(err)
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	for _, text := range texts {
+		_, err := c.Exec(ctx, text)
+		g.must(err)
+	}
+}
+
+// until asks a node again and again until it answers as wanted.
+func (g guarded) until(n *sandbox.Node, text, want string) {
+	g.t.Helper()
+	ctx := g.ctx()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, err := g.query(n, text)
+		if err == nil && got == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			g.t.Fatalf("%s never answered %q with %q, last with %q, %v", n.Name, text, want, got, err)
+		}
+	}
+}
+
+const (
+	inRecovery      = "SELECT pg_is_in_recovery()::text"
+	rowCount        = "SELECT count(*)::text FROM w"
+	timeline        = "SELECT timeline_id::text FROM pg_control_checkpoint()"
+	synchronousOnes = "SELECT count(*)::text FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
+)
+
+// TestGuardWaitsForASilentPartner: a primary whose partner doesn't answer comes
+// up in recovery, where it can't acknowledge anything; once the partner is seen
+// as a standby it is the primary again, on the same timeline.
+func TestGuardWaitsForASilentPartner(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.killAll()
+	guard := g.start(g.a)
+	guard.await("start in recovery until the partner was seen: .*may have been promoted")
+	g.until(g.a, inRecovery, "true")
+	if _, err := g.query(g.a, "INSERT INTO w VALUES (2) RETURNING id::text"); err == nil {
+		t.Error("it took a write without having seen its partner")
+	}
+	g.startPlain(g.b)
+	guard.await("start as it is: it is the primary of timeline 1")
+	g.until(g.a, inRecovery, "false")
+	g.until(g.a, synchronousOnes, "1")
+	g.exec(g.a, "INSERT INTO w VALUES (3)", "CHECKPOINT")
+	g.until(g.a, rowCount, "2")
+	g.until(g.a, timeline, "1")
+	g.until(g.b, rowCount, "2")
+}
+
+// TestBothGuardsAtOnce: after a power cut of both sites each sees the other in
+// recovery; the one that was the primary is it again, the other follows it
+// under its own name.
+func TestBothGuardsAtOnce(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.killAll()
+	one, two := g.start(g.b), g.start(g.a)
+	one.await("start in recovery")
+	two.await("start as it is: it is the primary")
+	g.until(g.a, synchronousOnes, "1")
+	g.exec(g.a, "INSERT INTO w VALUES (2)")
+	g.until(g.b, rowCount, "2")
+}
+
+// TestGuardAfterAFailover: an old primary with rows of its own stays down until
+// it may be rewound, and then follows the new one without them.
+func TestGuardAfterAFailover(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.exec(g.b, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+	g.until(g.b, "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'walreceiver'", "0")
+	g.exec(g.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (99)")
+	g.must(g.a.Server.Kill(g.ctx()))
+
+	frozen := g.start(g.a)
+	frozen.await("stay down and ask again: dc2 is in recovery on timeline 1, frozen: a failover is under way")
+
+	g.exec(g.b, "ALTER SYSTEM SET synchronous_standby_names = ''", "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()", "SELECT pg_promote()", "CHECKPOINT")
+	frozen.await("stay down and ask again: .*goes on past that: ask the bot for a rejoin")
+	if _, err := g.query(g.a, inRecovery); err == nil {
+		t.Error("it runs although it must stay down")
+	}
+	g.must(frozen.cmd.Process.Signal(syscall.SIGTERM))
+	if err := frozen.ended(); err != nil {
+		t.Errorf("told to stop it ended with %v", err)
+	}
+	rejoining := g.start(g.a, "--rejoin", "always")
+	rejoining.await("rejoined: pg_rewind")
+	rejoining.await("start as it is: it is a standby")
+	g.until(g.a, inRecovery, "true")
+	g.until(g.a, "SELECT count(*)::text FROM w WHERE id = 99", "0")
+	g.until(g.b, "SELECT application_name FROM pg_stat_replication", "dc1")
+}
+
+// TestGuardLetsANodeAlone: what was left to take writes alone may start without
+// its partner, and only on the timeline that the note is about.
+func TestGuardLetsANodeAlone(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.exec(g.a, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", "CHECKPOINT")
+	g.killAll()
+	dry := func() (int, string) {
+		code, out, errOut := runMain(t, g.flags(g.a, "--dry-run")...)
+		return code, out + errOut
+	}
+	if code, out := dry(); code != 0 || !strings.Contains(out, "no note says that dc1 was left alone") {
+		t.Errorf("without a note: %d %s", code, out)
+	}
+	m := g.a.Machine()
+	g.must(m.NoteAlone(g.ctx(), 7))
+	if code, out := dry(); code != 0 || !strings.Contains(out, "is about timeline 7, not 1") {
+		t.Errorf("with a note about another timeline: %d %s", code, out)
+	}
+	g.must(m.NoteAlone(g.ctx(), 1))
+	g.start(g.a).await("start as a primary, alone: a note says that it takes writes alone on timeline 1")
+	g.until(g.a, inRecovery, "false")
+	g.exec(g.a, "INSERT INTO w VALUES (2)")
+	g.must(m.ForgetAlone(g.ctx()))
+	g.must(m.ForgetAlone(g.ctx())) // once more: nothing to do
+}
+
+// TestGuardThatIsKilledTakesItsServerAlong, and one that is told to stop stops
+// it in good order.
+func TestGuardThatIsKilledTakesItsServerAlong(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		signal syscall.Signal
+		clean  bool
+	}{"kill -9": {syscall.SIGKILL, false}, "SIGTERM": {syscall.SIGTERM, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGuarded(t)
+			g.killAll()
+			guard := g.start(g.a)
+			g.until(g.a, inRecovery, "true")
+			g.must(guard.cmd.Process.Signal(c.signal))
+			if err := guard.ended(); (err == nil) != c.clean {
+				t.Errorf("the guard ended with %v", err)
+			}
+			g.must(g.a.Server.Gone(g.ctx()))
+			control, err := g.a.Server.Control(g.ctx())
+			g.must(err)
+			if control.State != local.ShutDownInRecovery {
+				t.Errorf("its server was left %s", control.State)
+			}
+			g.startPlain(g.b)
+			g.start(g.a).await("start as it is: it is the primary of timeline 1")
+			g.until(g.a, synchronousOnes, "1")
+		})
+	}
+}
+
+// TestGuardObeysAnOrderToStayDown, and starts nothing when it can't read one.
+func TestGuardObeysAnOrderToStayDown(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.must(g.a.Server.Kill(g.ctx()))
+	order := g.a.Server.DataDir + ".order"
+	for _, c := range []struct {
+		text, want string
+		code       int
+	}{
+		{`{"order":"stay down"}`, "the bot has ordered dc1 to stay down", 3},
+		{`{"order":"resume"}`, "mend or remove it", 1},
+		{`{"order":`, "mend or remove it", 1},
+		{"", "it is the primary of timeline 1", 0},
+	} {
+		g.must(os.WriteFile(order, []byte(c.text), 0o600))
+		code, out, errOut := runMain(t, g.flags(g.a, "--dry-run")...)
+		if code != c.code || !strings.Contains(out+errOut, c.want) {
+			t.Errorf("order %s: %d %s%s, want %d %s", c.text, code, out, errOut, c.code, c.want)
+		}
+	}
+}
+
+func TestGuardRefusesWrongFlags(t *testing.T) {
+	t.Parallel()
+	whole := []string{"guard", "--node", "dc1", "--partner", "dc2", "--partner-host", "127.0.0.1", "--data-dir", t.TempDir()}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no node":              {[]string{"guard", "--", "postgres"}, "--node is missing"},
+		"no command":           {whole, "the command that starts the server is missing"},
+		"unknown policy":       {append(whole[:len(whole):len(whole)], "--rejoin", "sometimes", "--", "postgres"), "ordered, fitting or always"},
+		"a stranger's account": {append(whole[:len(whole):len(whole)], "--os-user", "no such user", "--", "postgres"), "no such user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if code, _, errOut := runMain(t, c.args...); code != 1 || !strings.Contains(errOut, c.want) {
+				t.Errorf("%d %s", code, errOut)
+			}
+		})
+	}
+}
+
+func TestGuardFlagsFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	variables := map[string]string{"TWOKEY_GUARD_NODE": "dc1", "TWOKEY_GUARD_PARTNER_PORT": "6432", "TWOKEY_GUARD_SLOT": "other"}
+	lookup := func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
+	cmd := newGuard()
+	if err := cmd.Flags().Set("slot", "mine"); err != nil {
+		t.Fatal(err)
+	}
+	if err := fromEnvironment(cmd.Flags(), lookup); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"node": "dc1", "partner-port": "6432", "slot": "mine"} {
+		if got := cmd.Flags().Lookup(flag).Value.String(); got != want {
+			t.Errorf("--%s is %q, want %q", flag, got, want)
+		}
+	}
+	variables["TWOKEY_GUARD_EVERY"] = "soon"
+	if err := fromEnvironment(newGuard().Flags(), lookup); err == nil || !strings.Contains(err.Error(), "TWOKEY_GUARD_EVERY") {
+		t.Errorf("a wrong duration: %v", err)
+	}
+}
