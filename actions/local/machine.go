@@ -87,12 +87,38 @@ func (m *Machine) Stopped(ctx context.Context) error { return m.Server.Gone(ctx)
 // StopHard implements [actions.Machine]. What does not even end on SIGQUIT is killed.
 func (m *Machine) StopHard(ctx context.Context) error { return m.Server.End(ctx, hardStop) }
 
-// Start implements [actions.Machine]: it returns when the server lets sessions in.
+// Start implements [actions.Machine]: it returns when the server lets sessions in. That the caller takes a stop
+// back counts for [actions.MayStart], but not against a partner that was promoted: then the error is [ErrMayNot].
 func (m *Machine) Start(ctx context.Context) error {
+	_, running, err := m.Server.Running(ctx)
+	if err == nil && !running {
+		err = m.mayResume(ctx)
+	}
+	if err != nil {
+		return err
+	}
 	if _, err := m.Server.Start(ctx); err != nil {
 		return err
 	}
 	return m.Server.WaitReady(ctx)
+}
+
+// ErrMayNot means that the server may not be what it was asked to be.
+var ErrMayNot = errors.New("the server may not start as a primary")
+
+func (m *Machine) mayResume(ctx context.Context) error {
+	own, err := m.ownData(ctx)
+	if err != nil {
+		return err
+	}
+	d := actions.MayStart(actions.StartEvidence{
+		Node: "the server in " + m.Server.DataDir, Partner: fmt.Sprintf("its partner at %s:%d", m.Upstream.Host, m.Upstream.Port),
+		Own: own, Answer: m.Upstream.answer(ctx), Order: actions.StartOrder{Kind: actions.OrderResume},
+	})
+	if !d.Primary {
+		return fmt.Errorf("%w: %s", ErrMayNot, d)
+	}
+	return nil
 }
 
 // Follow implements [actions.Machine]. It writes only what differs from what stands there, because it runs

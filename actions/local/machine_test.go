@@ -176,3 +176,18 @@ func TestStoppedNoticesTheEndAtOnce(t *testing.T) {
 	b.must(err)
 	t.Logf("stop took %s, noticed %s after its last sign", stopped.Sub(began), stopped.Sub(removed.ModTime()))
 }
+
+// TestStartRefusesBesideAPromotedPartner: whoever takes a stop back may be too
+// late; then the old primary must not come up beside the new one.
+func TestStartRefusesBesideAPromotedPartner(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	m := b.a.Machine()
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.must(m.Start(b.ctx)) // the partner is a standby: it may
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.promote(b.b)
+	if err := m.Start(b.ctx); !errors.Is(err, local.ErrMayNot) || b.running(b.a.Server) {
+		t.Errorf("started beside a primary: %v", err)
+	}
+}
