@@ -89,6 +89,7 @@ func (m *Machine) StopHard(ctx context.Context) error { return m.Server.End(ctx,
 
 // Start implements [actions.Machine]: it returns when the server lets sessions in. That the caller takes a stop
 // back counts for [actions.MayStart], but not against a partner that was promoted: then the error is [ErrMayNot].
+// Other errors: [ErrUnfit], and those of [Server.Start].
 func (m *Machine) Start(ctx context.Context) error {
 	_, running, err := m.Server.Running(ctx)
 	if err == nil && !running {
@@ -110,6 +111,9 @@ func (m *Machine) mayResume(ctx context.Context) error {
 	own, err := m.ownData(ctx)
 	if err != nil {
 		return err
+	}
+	if own.Unfit {
+		return fmt.Errorf("start the server in %s: %w", m.Server.DataDir, ErrUnfit)
 	}
 	d := actions.MayStart(actions.StartEvidence{
 		Node: "the server in " + m.Server.DataDir, Partner: fmt.Sprintf("its partner at %s:%d", m.Upstream.Host, m.Upstream.Port),
