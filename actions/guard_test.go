@@ -62,7 +62,7 @@ var (
 	rejoinTo4            = startOrder(actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4})
 )
 
-func alone(timeline uint32) startCase {
+func leftAlone(timeline uint32) startCase {
 	return own(func(o *actions.OwnData) { o.Alone = timeline })
 }
 
@@ -87,9 +87,9 @@ func TestMayStart(t *testing.T) {
 		{"an order to rejoin another timeline is not carried out", startOf(answer(false, 5), rejoinTo4), not, "ordered to rejoin timeline 4"},
 		{"a primary held in recovery sees that its partner went on", startOf(answer(false, 4), held), not, "ask the bot for a rejoin"},
 		{"two primaries of one timeline are for people", startOf(answer(false, 3)), not, "a person has to choose"},
-		{"a note to be alone doesn't count beside a primary", startOf(answer(false, 4), noNames, alone(3)), not, "primary on timeline 4"},
+		{"a note to be alone doesn't count beside a primary", startOf(answer(false, 4), noNames, leftAlone(3)), not, "primary on timeline 4"},
 		{"a primary of a newer timeline waits until the old one is stopped", startOf(answer(false, 2)), not, "stop dc2"},
-		{"a lone primary waits until the old one is stopped", startOf(answer(false, 2), noNames, alone(3)), not, "stop dc2"},
+		{"a lone primary waits until the old one is stopped", startOf(answer(false, 2), noNames, leftAlone(3)), not, "stop dc2"},
 		{"a stop is not taken back beside a primary", startOf(answer(false, 4), resume), not, "primary on timeline 4"},
 		{"a stop is not taken back beside a primary of the same timeline", startOf(answer(false, 3), resume), not, "a person has to choose"},
 		{"a standby follows the primary that it has followed before", startOf(answer(false, 3), standby), asIs, "followed before"},
@@ -99,12 +99,12 @@ func TestMayStart(t *testing.T) {
 		{"a standby of a newer timeline doesn't follow an old primary", startOf(answer(false, 2), standby), not, "stop dc2"},
 		{"a primary that somebody made a standby by hand doesn't follow its own timeline", startOf(answer(false, 3), signalled), not, "copy it anew"},
 		{"a newer timeline over there that is not a primary yet is waited for", startOf(answer(true, 4)), not, "newer than timeline 3"},
-		{"a lone primary waits for a newer timeline, too", startOf(answer(true, 4), noNames, alone(3)), not, "newer than timeline 3"},
+		{"a lone primary waits for a newer timeline, too", startOf(answer(true, 4), noNames, leftAlone(3)), not, "newer than timeline 3"},
 		{"a fulfilled order to rejoin changes nothing", startOf(answer(false, 4), standby, own(func(o *actions.OwnData) { o.Timeline = 4 }), rejoinTo4), asIs, "it is a standby"},
 
 		// The partner is frozen: a failover is under way.
 		{"a primary stays down while its partner is frozen", startOf(answer(true, 3), frozen), not, "a failover is under way"},
-		{"a lone primary stays down while its partner is frozen", startOf(answer(true, 3), frozen, noNames, alone(3)), not, "a failover is under way"},
+		{"a lone primary stays down while its partner is frozen", startOf(answer(true, 3), frozen, noNames, leftAlone(3)), not, "a failover is under way"},
 		{"a stop is not taken back while the partner is frozen", startOf(answer(true, 3), frozen, resume), not, "a failover is under way"},
 		{"a standby stays down while its partner is frozen", startOf(answer(true, 3), frozen, standby), not, "a failover is under way"},
 		{"a primary held in recovery goes down when its partner is frozen", startOf(answer(true, 3), frozen, held), not, "a failover is under way"},
@@ -112,7 +112,7 @@ func TestMayStart(t *testing.T) {
 		// No answer, and names are set.
 		{"a primary without an answer waits in recovery", startOf(), inRecovery, "it may have been promoted"},
 		{"a primary held in recovery without an answer goes on waiting", startOf(held), inRecovery, "it may have been promoted"},
-		{"a note to be alone doesn't count where names are set", startOf(alone(3)), inRecovery, "commits have to wait"},
+		{"a note to be alone doesn't count where names are set", startOf(leftAlone(3)), inRecovery, "commits have to wait"},
 		{"an answer without timeline is none", startOf(answer(true, 0)), inRecovery, "doesn't say what it is"},
 		{"an answer of a primary without timeline is none", startOf(answer(false, 0)), inRecovery, "doesn't say what it is"},
 		{"the executor takes a stop back without an answer", startOf(resume), asIs, "under the pair's lock"},
@@ -123,11 +123,11 @@ func TestMayStart(t *testing.T) {
 
 		// No answer, and no names.
 		{"no names and no note is not enough", startOf(noNames), inRecovery, "no note says"},
-		{"a note of another timeline is not enough", startOf(noNames, alone(2)), inRecovery, "about timeline 2"},
-		{"a note of a later timeline is not enough", startOf(noNames, alone(4)), inRecovery, "about timeline 4"},
-		{"a note of its own timeline lets it take writes alone", startOf(noNames, alone(3)), solo, "takes writes alone"},
-		{"a lone primary that was held in recovery takes writes alone", startOf(noNames, alone(3), held), solo, "takes writes alone"},
-		{"a standby never takes writes alone, whatever a note says", startOf(noNames, alone(3), standby), inRecovery, "it is a standby"},
+		{"a note of another timeline is not enough", startOf(noNames, leftAlone(2)), inRecovery, "about timeline 2"},
+		{"a note of a later timeline is not enough", startOf(noNames, leftAlone(4)), inRecovery, "about timeline 4"},
+		{"a note of its own timeline lets it take writes alone", startOf(noNames, leftAlone(3)), solo, "takes writes alone"},
+		{"a lone primary that was held in recovery takes writes alone", startOf(noNames, leftAlone(3), held), solo, "takes writes alone"},
+		{"a standby never takes writes alone, whatever a note says", startOf(noNames, leftAlone(3), standby), inRecovery, "it is a standby"},
 
 		// Both in recovery.
 		{"both standbys are for the bot's journal", startOf(answer(true, 3), standby), inRecovery, "bot's journal"},
@@ -139,7 +139,7 @@ func TestMayStart(t *testing.T) {
 
 		// Orders, and what is no pair.
 		{"an order to stay down outweighs everything", startOf(answer(true, 3), stayDown), not, "ordered dc1 to stay down"},
-		{"an order to stay down holds a lone primary", startOf(noNames, alone(3), stayDown), not, "ordered dc1 to stay down"},
+		{"an order to stay down holds a lone primary", startOf(noNames, leftAlone(3), stayDown), not, "ordered dc1 to stay down"},
 		{"an order to rejoin waits for the primary", startOf(answer(true, 3), rejoinTo4), not, "no primary yet"},
 		{"an order to rejoin waits for an answer", startOf(rejoinTo4), not, "no primary yet"},
 		{"another system's answer is no reason to start", startOf(answer(true, 3), stranger), not, "they are no pair"},

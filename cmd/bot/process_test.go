@@ -17,13 +17,13 @@ import (
 
 // program runs this test binary as the bot, in a process of its own.
 type program struct {
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	lines chan string // of stderr and stdout
 	done  chan error
 }
 
-func startProgram(t *testing.T, args ...string) *program {
+func startProgram(t testing.TB, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 10000), done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
