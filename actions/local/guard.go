@@ -206,11 +206,10 @@ func readNote(path, words string) (uint32, error) {
 		return 0, err
 	}
 	number, ok := strings.CutPrefix(strings.TrimSpace(string(text)), words)
-	timeline, err := strconv.ParseUint(number, 10, 32)
-	if !ok || err != nil {
-		return 0, nil
+	if timeline, err := strconv.ParseUint(number, 10, 32); ok && err == nil {
+		return uint32(timeline), nil
 	}
-	return uint32(timeline), nil
+	return 0, nil
 }
 
 // writeNote is durable when it returns nil.

@@ -265,8 +265,7 @@ func (s Server) setting(ctx context.Context, name string) (string, error) {
 	}
 	out, err := s.command(ctx, "postgres", args...).Output()
 	if err != nil {
-		var told *exec.ExitError
-		if errors.As(err, &told) {
+		if told, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = fmt.Errorf("%w: %s", err, tail(told.Stderr))
 		}
 		return "", fmt.Errorf("read %s from the configuration of %s: %w", name, s.DataDir, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -278,8 +279,8 @@ func TestGuardRefusesWrongFlags(t *testing.T) {
 	}{
 		"no node":              {[]string{"guard", "--", "postgres"}, "--node is missing"},
 		"no command":           {whole, "the command that starts the server is missing"},
-		"unknown policy":       {append(whole[:len(whole):len(whole)], "--rejoin", "sometimes", "--", "postgres"), "ordered, fitting or always"},
-		"a stranger's account": {append(whole[:len(whole):len(whole)], "--os-user", "no such user", "--", "postgres"), "no such user"},
+		"unknown policy":       {append(slices.Clip(whole), "--rejoin", "sometimes", "--", "postgres"), "ordered, fitting or always"},
+		"a stranger's account": {append(slices.Clip(whole), "--os-user", "no such user", "--", "postgres"), "no such user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
