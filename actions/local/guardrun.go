@@ -193,7 +193,7 @@ func (c *child) pass(sig os.Signal) { _ = c.process.Signal(sig) }
 // stop orders a fast shutdown, never a smart one, which would wait for sessions to leave, and waits for it.
 func (c *child) stop() {
 	c.pass(unix.SIGINT)
-	_ = <-c.ended // stopped on our order, whatever its code
+	<-c.ended //nolint:errcheck // stopped on our order, whatever its code
 }
 
 // died is for a server that ended though nobody told it to: the platform starts everything anew.
