@@ -22,6 +22,16 @@ type Platform struct {
 	FenceText string `json:"fence_text"` // how, and what counts as proof
 	Power     Power  `json:"power"`
 	Problem   string `json:"problem"` // why the power could not be read
+
+	Inside *Inside `json:"inside,omitempty"` // nil: no driver can look from within the node
+}
+
+// Inside is what only the node itself can tell, or somebody on its machine
+// with its login: the bot's own host can't stand in for it.
+type Inside struct {
+	At       time.Time `json:"at"`
+	Login    string    `json:"login"`     // why it can't log in at its partner as its WAL receiver and pg_rewind would; "" when it can
+	DiskFree int64     `json:"disk_free"` // bytes where its data and WAL lie; -1 when not known
 }
 
 // Thresholds say from when a lag is worth a warning.

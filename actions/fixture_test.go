@@ -42,8 +42,8 @@ func healthy() actions.Evidence {
 		},
 		Memory: healthyMemory(),
 		Platform: map[string]actions.Platform{
-			"dc1": {CanStop: true, CanFence: true, FenceText: "stops its process and reads that it is gone", Power: actions.PowerOn},
-			"dc2": {CanStop: true, CanFence: true, FenceText: "stops its process and reads that it is gone", Power: actions.PowerOn},
+			"dc1": {CanStop: true, CanFence: true, FenceText: "stops its process and reads that it is gone", Power: actions.PowerOn, Inside: &actions.Inside{At: noon, DiskFree: 100 << 30}},
+			"dc2": {CanStop: true, CanFence: true, FenceText: "stops its process and reads that it is gone", Power: actions.PowerOn, Inside: &actions.Inside{At: noon, DiskFree: 100 << 30}},
 		},
 	}
 }
@@ -51,7 +51,7 @@ func healthy() actions.Evidence {
 func healthyPrimary() *actions.Server {
 	return &actions.Server{
 		Now: noon, VersionNum: 170011, SystemID: "7301", StartedAt: ago(48 * time.Hour), ConfLoaded: ago(2 * time.Hour),
-		Timeline: 3, FlushLSN: written, Settings: healthySettings("dc2"), Checksums: true,
+		Timeline: 3, FlushLSN: written, Settings: healthySettings("dc2"), Checksums: true, Unlogged: actions.Unlogged{At: noon},
 		Checkpoint: actions.Checkpoint{LSN: latchedFrom, Redo: latchedFrom, Timeline: 3, Time: ago(time.Minute)},
 		Standbys: []actions.Standby{{
 			Name: "dc2", User: "replicator", ClientAddr: "10.2.0.5", State: "streaming", SyncState: "sync",
@@ -78,7 +78,7 @@ func healthySettings(partner string) map[string]string {
 		"max_connections": "100", "max_worker_processes": "8", "max_wal_senders": "10", "max_prepared_transactions": "0",
 		"max_locks_per_transaction": "64", "max_replication_slots": "10", "max_slot_wal_keep_size": "1024", "wal_keep_size": "0",
 		"wal_retrieve_retry_interval": "100", "wal_sender_timeout": "5000", "wal_level": "replica", "allow_alter_system": "on",
-		"synchronized_standby_slots": "", "primary_slot_name": "", "hot_standby_feedback": "off", "default_transaction_read_only": "off",
+		"synchronized_standby_slots": "", "primary_slot_name": "", "hot_standby_feedback": "off", "default_transaction_read_only": "off", "ssl": "on",
 	}
 }
 
@@ -200,4 +200,13 @@ func swapped(e *actions.Evidence) {
 	s.Receiver.SenderHost, s.Receiver.Slot = "10.2.0.5", "twokey_dc1"
 	e.Memory.Primary = "dc2"
 	e.Memory.Latch.Primary, e.Memory.Latch.Standby, e.Memory.Latch.Names = "dc2", "dc1", "dc1"
+}
+
+// within changes what was found from within a node.
+func within(node string, f func(*actions.Inside)) change {
+	return platform(node, func(p *actions.Platform) {
+		in := *p.Inside
+		f(&in)
+		p.Inside = &in
+	})
 }

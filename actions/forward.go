@@ -305,8 +305,11 @@ func (x *execution) synchronous(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" && s.SyncState == "sync" })
-	return "commits wait for " + x.plan.From + " (" + text + ")", err
+	if err := x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" && s.SyncState == "sync" }); err != nil {
+		return "", err
+	}
+	slots, err := x.syncedSlots(ctx, true, true)
+	return "commits wait for " + x.plan.From + " (" + text + slots + ")", err
 }
 
 func (x *execution) awaitStandby(ctx context.Context, fit func(Standby) bool) error {

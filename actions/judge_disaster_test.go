@@ -30,7 +30,7 @@ func TestJudgeDisaster(t *testing.T) {
 			actions.HealthPrimaryGone, none, failover, "", "", "nobody changed dc2's settings"},
 		"replay is paused on the standby: the freeze resumes it":               row(none, failover, "standby.replay", "", "replay is paused", standby(func(s *actions.Server) { s.ReplayPause = "paused" })),
 		"a restore_command is the business of the freeze, not of the failover": row(none, failover, "standby.restore", "", "restore_command is set", setting("dc2", "restore_command", "cp %f %p")),
-		"unlogged tables are empty after a failover, too":                      row(none, failover, "", "unlogged", "1 unlogged tables", standby(func(s *actions.Server) { s.Unlogged = 1 })),
+		"unlogged tables are empty after a failover, too":                      row(none, failover, "", "unlogged", "1 unlogged tables", standby(func(s *actions.Server) { s.Unlogged.Count = 1 })),
 
 		"without a latch nothing is proven, a failover is possible all the same": doubted("dc2 was not shown to be synchronous before dc1 went away", memory(func(m *actions.Remembered) { m.Latch = nil })),
 		"without the store nothing is known of before":                           doubted("nothing is known of before", func(e *actions.Evidence) { e.HasMemory, e.Memory = false, actions.Remembered{} }),

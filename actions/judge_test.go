@@ -259,6 +259,9 @@ func TestJudgeFitness(t *testing.T) {
 		return both(on("dc1", func(s *actions.Server) { s.FlushLSN = written + 64<<20 }),
 			walsender(func(s *actions.Standby) { s.Flush, s.Replay = written+64<<20, written+64<<20-bytes }))
 	}
+	archiver := func(files int, waits time.Duration) change {
+		return on("dc1", func(s *actions.Server) { s.Archiver = actions.Archiver{Waiting: files, Oldest: ago(waits)} })
+	}
 	late := row(switchover, "", "", "", lagging(16<<20+1))
 	late.health = actions.HealthLagging
 	judgeAll(t, map[string]judged{
@@ -293,16 +296,42 @@ func TestJudgeFitness(t *testing.T) {
 		"the standby streams without its slot":        warned("standby.slot", `no slot "twokey_dc2"`, on("dc1", func(s *actions.Server) { s.Slots = nil })),
 		"the standby allows fewer connections":        refused("parameters", "max_connections 100/50", setting("dc2", "max_connections", "50")),
 		"the primary allows fewer connections":        refused("parameters", "max_connections 50/100", setting("dc1", "max_connections", "50")),
-		"neither has room for the other as a standby": refused("parameters", `max_wal_senders is "0"`, setting("dc1", "max_wal_senders", "0"), setting("dc2", "max_wal_senders", "0")),
-		"the standby has no room for a slot":          refused("parameters", `max_replication_slots is "0"`, setting("dc2", "max_replication_slots", "0")),
-		"a third replica would stretch the stop": refused("primary.quiet", "1 other walsenders", on("dc1", func(s *actions.Server) {
-			s.Standbys = append(slices.Clone(s.Standbys), actions.Standby{Name: "dr", State: "streaming", SyncState: "async"})
+		"neither has room for the other as a standby": refused("standby.room", "0 walsenders and 10 slots free", setting("dc1", "max_wal_senders", "0"), setting("dc2", "max_wal_senders", "0")),
+		"the standby has no room for a slot":          refused("standby.room", "10 walsenders and 0 slots free", setting("dc2", "max_replication_slots", "0")),
+		"a third replica would stretch the stop": refused("primary.quiet", "1 other walsenders (dr 10.3.0.5)", on("dc1", func(s *actions.Server) {
+			s.Standbys = append(slices.Clone(s.Standbys), actions.Standby{Name: "dr", ClientAddr: "10.3.0.5", State: "streaming", SyncState: "async"})
 		})),
 		"the archiver fails and would stretch the stop": refused("primary.quiet", "WAL archiving fails (00000003000000000000000A)", on("dc1", func(s *actions.Server) {
 			s.Archiver = actions.Archiver{Failing: true, FailedWA: "00000003000000000000000A"}
 		})),
 		"a base backup runs":        refused("primary.quiet", "a base backup runs", on("dc1", func(s *actions.Server) { s.BaseBackups = 1 })),
-		"transactions are prepared": refused("primary.quiet", "2 prepared transactions", on("dc1", func(s *actions.Server) { s.Prepared = 2 })),
+		"transactions are prepared": refused("primary.quiet", "2 prepared transactions, the oldest since 2026-03-01 11:00:00 UTC", on("dc1", func(s *actions.Server) { s.Prepared, s.PreparedAt = 2, ago(time.Hour) })),
+		"transactions were prepared just now, as two-phase commit does": fine(on("dc1", func(s *actions.Server) { s.Prepared, s.PreparedAt = 2, ago(time.Second) })),
+		"transactions are prepared since nobody knows when":             refused("primary.quiet", "2 prepared transactions", on("dc1", func(s *actions.Server) { s.Prepared = 2 })),
+		"the archiver is far behind":                                    refused("primary.quiet", "9 WAL files wait to be archived", archiver(9, time.Second)),
+		"the archiver hangs over one file":                              refused("primary.quiet", "the archiver hangs", archiver(1, time.Hour)),
+		"the archiver has one file in hand":                             fine(archiver(1, time.Second)),
+
+		"the standby has room for streaming, not for a base backup":  warned("standby.room", "1 walsenders and 10 slots free", on("dc2", func(s *actions.Server) { s.Standbys = make([]actions.Standby, 9) })),
+		"others take all of the standby's walsenders":                refused("standby.room", "0 walsenders", on("dc2", func(s *actions.Server) { s.Standbys = make([]actions.Standby, 10) })),
+		"others take all of the standby's slots":                     refused("standby.room", "0 slots free", on("dc2", func(s *actions.Server) { s.Slots = make([]actions.Slot, 10) })),
+		"the standby's last slot is the old primary's already":       fine(on("dc2", func(s *actions.Server) { s.Slots = append(make([]actions.Slot, 9), actions.Slot{Name: "twokey_dc1"}) })),
+		"the standby's disk is full":                                 refused("standby.disk", "1.0 MiB free", within("dc2", func(i *actions.Inside) { i.DiskFree = 1 << 20 })),
+		"the standby's disk is smaller than what its slots may hold": warned("standby.disk", "512 MiB free", within("dc2", func(i *actions.Inside) { i.DiskFree = 512 << 20 })),
+		"the primary's disk is not the standby's":                    fine(within("dc1", func(i *actions.Inside) { i.DiskFree = 0 })),
+		"the old primary can't log in at the new one":                refused("rejoin.login", "no pg_hba.conf entry", within("dc1", func(i *actions.Inside) { i.Login = "no pg_hba.conf entry" })),
+		"the standby's own way to log in shows itself":               fine(within("dc2", func(i *actions.Inside) { i.Login = "no pg_hba.conf entry" })),
+		"a parameter of the primary waits for its restart":           warned("parameters", "a restart will change max_connections", on("dc1", func(s *actions.Server) { s.PendingRestart = []string{"max_connections"} })),
+		"a setting that matters less waits for a restart":            fine(on("dc1", func(s *actions.Server) { s.PendingRestart = []string{"shared_buffers"} })),
+		"the standby would refuse writes once promoted":              refused("settings", "default_transaction_read_only is on", setting("dc2", "default_transaction_read_only", "on")),
+		"the nodes archive differently":                              warned("settings", `archive_command ""/"cp %p /archive/%f"`, setting("dc2", "archive_command", "cp %p /archive/%f")),
+		"only one of them offers TLS":                                warned("settings", `ssl "on"/"off"`, setting("dc2", "ssl", "off")),
+		"a standby waits long before its next attempt":               warned("settings", "wal_retrieve_retry_interval is 5000 ms", setting("dc2", "wal_retrieve_retry_interval", "5000")),
+		"ALTER SYSTEM is off on the primary, the standby to be":      refused("standby.alter", "allow_alter_system is off", setting("dc1", "allow_alter_system", "off")),
+		"the standby's slot may fill the primary's disk":             warned("standby.slot", "without limit", setting("dc1", "max_slot_wal_keep_size", "-1"), setting("dc2", "max_slot_wal_keep_size", "-1")),
+		"logical subscribers wait for the standby's slot":            fine(setting("dc1", "synchronized_standby_slots", "twokey_dc2")),
+		"logical subscribers wait for another slot":                  warned("logical.wait", `the standby's slot is "twokey_dc2"`, setting("dc1", "synchronized_standby_slots", "dr")),
+		"only the standby makes them wait":                           warned("logical.wait", `synchronized_standby_slots is ""`, setting("dc2", "synchronized_standby_slots", "twokey_dc1")),
 
 		"neither checksums nor hints: the old primary would be copied anew": warned("rejoin", "neither data checksums nor wal_log_hints", on("dc1", func(s *actions.Server) { s.Checksums = false })),
 		"hints do as well as checksums":                                     fine(on("dc1", func(s *actions.Server) { s.Checksums = false }), setting("dc1", "wal_log_hints", "on")),
@@ -312,11 +341,11 @@ func TestJudgeFitness(t *testing.T) {
 		"a logical slot is synchronized, but was invalidated":               warned("logical", "reports", logical("dc1", actions.Slot{}), logical("dc2", actions.Slot{Synced: true, Invalidation: "wal_removed"})),
 		"a logical slot is synchronized":                                    fine(logical("dc1", actions.Slot{}), logical("dc2", actions.Slot{Synced: true})),
 		"a temporary logical slot would not survive anyway":                 fine(logical("dc1", actions.Slot{Temporary: true})),
-		"unlogged tables will be empty":                                     warned("unlogged", "2 unlogged tables will be empty", on("dc1", func(s *actions.Server) { s.Unlogged = 2 })),
+		"unlogged tables will be empty":                                     warned("unlogged", "21 unlogged tables will be empty after promotion: public.a and 20 more", on("dc1", func(s *actions.Server) { s.Unlogged.Count, s.Unlogged.Names = 21, []string{"public.a"} })),
 
 		"the bot lacks a right on the primary": refused("primary.rights", "missing: pg_checkpoint", on("dc1", func(s *actions.Server) { s.Rights = []string{"pg_checkpoint"} })),
 		"the bot lacks a right on the standby": refused("standby.rights", "missing: EXECUTE on pg_promote", on("dc2", func(s *actions.Server) { s.Rights = []string{"EXECUTE on pg_promote"} })),
-		"no driver can stop the primary":       row(nothing, "stop", "fence", "no driver can stop and start dc1", func(e *actions.Evidence) { e.Platform = nil }),
+		"no driver can stop the primary":       row(nothing, "stop", "fence", "because no driver can try it from dc1 itself", func(e *actions.Evidence) { e.Platform = nil }),
 		"the platform does not answer about the primary's power": warned("fence", "its platform does not answer: 503",
 			platform("dc1", func(p *actions.Platform) { p.Problem, p.Power = "503", actions.PowerUnknown })),
 	})
@@ -363,7 +392,7 @@ func TestJudgeUnseenIsNeverOK(t *testing.T) {
 	}
 	v = actions.Judge(but(disaster))
 	for _, c := range v.Checks {
-		if c.Status == actions.OK && !slices.Contains([]string{"standby.replay", "standby.restore", "standby.alter", "standby.rights", "unlogged", "stop", "fence"}, c.ID) {
+		if c.Status == actions.OK && !slices.Contains([]string{"standby.replay", "standby.restore", "standby.alter", "standby.room", "standby.disk", "standby.rights", "unlogged", "stop", "fence"}, c.ID) {
 			t.Errorf("the primary gave no answer, but check %s is %s: %s", c.ID, c.Status, c.Detail)
 		}
 	}

@@ -23,6 +23,7 @@ type Looking struct {
 	Timeouts   Timeouts
 	Thresholds Thresholds
 	Now        func() time.Time
+	Within     bool // look from within the nodes, too, where a driver can
 }
 
 // Observe reads both nodes and their platforms at once. It always returns
@@ -30,7 +31,7 @@ type Looking struct {
 // own answer. What is remembered is not in it.
 func Observe(ctx context.Context, p Pair, hands Hands, how Looking) Evidence {
 	e := Evidence{Pair: p, At: how.Now(), Thresholds: how.Thresholds, Platform: map[string]Platform{}}
-	platforms := [2]Platform{}
+	platforms, insides := [2]Platform{}, [2]*Inside{}
 	var group errgroup.Group
 	for i, n := range p.Nodes {
 		group.Go(func() error {
@@ -45,12 +46,30 @@ func Observe(ctx context.Context, p Pair, hands Hands, how Looking) Evidence {
 			platforms[i] = platformOf(ctx, hands, n.Name)
 			return nil
 		})
+		group.Go(func() error {
+			ctx, cancel := within(ctx, how.Timeouts.Observe, "looking from within "+n.Name)
+			defer cancel()
+			insides[i] = insideOf(ctx, hands, n.Name, how)
+			return nil
+		})
 	}
 	_ = group.Wait() // none of them returns an error: what went wrong is in the evidence
 	for i, n := range p.Nodes {
+		platforms[i].Inside = insides[i]
 		e.Platform[n.Name] = platforms[i]
 	}
 	return e
+}
+
+func insideOf(ctx context.Context, hands Hands, node string, how Looking) *Inside {
+	m, can := hands.Machines[node].(Insider)
+	if !can || !how.Within {
+		return nil
+	}
+	at := how.Now()
+	in := m.Inside(ctx)
+	in.At = at
+	return &in
 }
 
 func platformOf(ctx context.Context, hands Hands, node string) Platform {
@@ -70,8 +89,8 @@ func platformOf(ctx context.Context, hands Hands, node string) Platform {
 	return p
 }
 
-func (d *Desk) observe(ctx context.Context, p Pair) Evidence {
-	return Observe(ctx, p, d.opt.Hands[p.Name], Looking{d.opt.Timeouts, d.opt.Thresholds, d.opt.Now})
+func (d *Desk) observe(ctx context.Context, p Pair, withinNodes bool) Evidence {
+	return Observe(ctx, p, d.opt.Hands[p.Name], Looking{d.opt.Timeouts, d.opt.Thresholds, d.opt.Now, withinNodes})
 }
 
 // look observes a pair, adds what is remembered, judges, and remembers what
@@ -81,7 +100,7 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	e := d.observe(ctx, p)
+	e := d.observe(ctx, p, true)
 	d.remember(ctx, &e)
 	return d.report(ctx, e)
 }
@@ -187,7 +206,7 @@ func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, 
 	var latch *Latch
 	var l LSN
 	err := poll(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
-		then := d.observe(ctx, p)
+		then := d.observe(ctx, p, false)
 		r := classify(then)
 		if !synchronousNow(r) {
 			return false, errors.New("the pair stopped being synchronous while that was to be shown")

@@ -67,9 +67,10 @@ type Server struct {
 	Slots       []Slot    `json:"slots"`
 	SyncWaiters int       `json:"sync_waiters"` // sessions in wait_event SyncRep
 	Prepared    int       `json:"prepared"`     // prepared transactions
+	PreparedAt  time.Time `json:"prepared_at"`  // of the oldest one
 	BaseBackups int       `json:"base_backups"` // running base backups
 	Archiver    Archiver  `json:"archiver"`
-	Unlogged    int       `json:"unlogged"` // unlogged tables of the application\'s database; -1 when they could not be counted
+	Unlogged    Unlogged  `json:"unlogged"`
 	Checksums   bool      `json:"checksums"`
 	Rights      []string  `json:"missing_rights"` // what the bot's role lacks, e.g. "EXECUTE on pg_promote"
 }
@@ -126,11 +127,22 @@ type Slot struct {
 	Invalidation string `json:"invalidation_reason"`
 }
 
-// Archiver is pg_stat_archiver as far as it matters for a stop.
+// Archiver is pg_stat_archiver as far as it matters for a stop, and what waits
+// to be archived.
 type Archiver struct {
 	Failing  bool       `json:"failing"` // the last attempt failed
 	FailedAt *time.Time `json:"failed_at"`
 	FailedWA string     `json:"failed_wal"`
+	Waiting  int        `json:"waiting"`         // WAL files; 0 without archiving, -1 when they could not be counted
+	Oldest   time.Time  `json:"oldest,omitzero"` // since when the oldest of them waits
+}
+
+// Unlogged are the unlogged tables of the application's database: empty after
+// a promotion, and so no part of the promise.
+type Unlogged struct {
+	Count int       `json:"count"` // -1 when they could not be counted
+	Names []string  `json:"names"` // the first of them, with their schemas
+	At    time.Time `json:"at"`    // when they were counted: seldom, see the driver
 }
 
 // SettingNames are the settings that Server.Settings holds, in server units.
@@ -142,6 +154,6 @@ func SettingNames() []string {
 		"max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
 		"max_locks_per_transaction", "max_replication_slots", "max_slot_wal_keep_size", "wal_keep_size",
 		"wal_retrieve_retry_interval", "wal_sender_timeout", "wal_level", "allow_alter_system",
-		"synchronized_standby_slots", "primary_slot_name", "hot_standby_feedback", "default_transaction_read_only",
+		"synchronized_standby_slots", "primary_slot_name", "hot_standby_feedback", "default_transaction_read_only", "ssl",
 	}
 }

@@ -23,6 +23,9 @@ type Database interface {
 	// SetSyncNames sets synchronous_standby_names and returns only after the
 	// checkpointer has taken it over (reload, then CHECKPOINT).
 	SetSyncNames(ctx context.Context, names string) error
+	// SetSyncedSlots sets synchronized_standby_slots (17), the physical slots that
+	// logical subscribers wait for: one that exists, or "" for none.
+	SetSyncedSlots(ctx context.Context, slots string) error
 	// LastRecord says how this server's WAL ends as far as it has replayed it.
 	LastRecord(ctx context.Context) (WALEnd, error)
 	// Forks gives where each timeline up to this one began, oldest first.
@@ -135,6 +138,13 @@ type Machine interface {
 	// however its history ends: rewound or copied anew where it must be. Its
 	// steps are told to progress, in words.
 	Rejoin(ctx context.Context, order RejoinOrder, progress func(string)) (RejoinReport, error)
+}
+
+// Insider is a Machine that can also look from within its node.
+type Insider interface {
+	// Inside changes nothing and never fails as a call: what went wrong is in
+	// its answer.
+	Inside(ctx context.Context) Inside
 }
 
 // RejoinOrder is what Rejoin needs to know.

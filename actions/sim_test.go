@@ -82,7 +82,7 @@ type server struct {
 	wal             []record
 	timeline        uint32
 	forks           []actions.Fork // of each timeline from the second on
-	names           string
+	names, synced   string
 	slots           map[string]bool
 	started, loaded time.Time
 	stopAt, riseAt  time.Time // when the stop or promotion under way takes effect

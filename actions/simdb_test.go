@@ -182,6 +182,7 @@ func (w *world) observe(s *server) *actions.Server {
 		o.FlushLSN, o.Standbys = s.end(), nil
 	}
 	o.Settings = healthySettings(s.names)
+	o.Settings["synchronized_standby_slots"] = s.synced
 	o.Now, o.StartedAt, o.ConfLoaded, o.Timeline, o.ConninfoSet = time.Now(), s.started, s.loaded, s.timeline, !s.frozen
 	if !s.recovery && w.streams(p) {
 		sync := map[bool]string{true: "sync", false: "async"}[s.names == p.name]
@@ -272,6 +273,10 @@ func (d database) Fingerprint(ctx context.Context) (actions.Fingerprint, error) 
 		}
 	}
 	return actions.Fingerprint{Tables: []actions.TableSum{sum}}, nil
+}
+
+func (d database) SetSyncedSlots(ctx context.Context, slots string) error {
+	return d.change(ctx, "synced slots", func(s *server) error { s.synced = slots; return nil })
 }
 
 func (d database) BackupProgress(context.Context) (string, error) { return "", nil }

@@ -63,7 +63,40 @@ func (x *execution) prepare(ctx context.Context) (string, error) {
 	if x.plan.After == Block {
 		want = old.Name
 	}
-	return x.names(ctx, want)
+	names, err := x.names(ctx, want)
+	if err != nil {
+		return "", err
+	}
+	slots, err := x.syncedSlots(ctx, want != "", x.plan.Kind == KindSwitchover)
+	return names + slots, err
+}
+
+// syncedSlots makes logical subscribers of the new primary wait for the old one,
+// or for nobody, where the pair makes them wait at all: else they would wait for
+// the slot of a standby that is the primary now. The old primary's own setting
+// counts where that one can be asked.
+func (x *execution) syncedSlots(ctx context.Context, waiting, askOld bool) (string, error) {
+	const name = "synchronized_standby_slots"
+	o := x.to().Observe(ctx)
+	if o.Server == nil {
+		return "", o.Failure
+	}
+	used := o.Server.Settings[name] != ""
+	if !used && askOld {
+		old := x.from().Observe(ctx)
+		used = old.Server != nil && old.Server.Settings[name] != ""
+	}
+	want := ""
+	if old, _ := x.pair.Node(x.plan.From); waiting {
+		want = old.Slot
+	}
+	if !used || o.Server.Settings[name] == want {
+		return "", nil
+	}
+	if err := x.to().SetSyncedSlots(ctx, want); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Sprintf(", %s set to %q", name, want), nil
 }
 
 // names sets synchronous_standby_names on the new primary unless they are so.
@@ -136,7 +169,7 @@ func (x *execution) recordPause(ctx context.Context) error {
 func (x *execution) setMark(ctx context.Context) error {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "the last look before the stop")
 	defer cancel()
-	e := x.desk.observe(ctx, x.pair)
+	e := x.desk.observe(ctx, x.pair, false)
 	r := classify(e)
 	if r.primary == nil || r.from.Name != x.plan.From || !synchronousNow(r) {
 		return fmt.Errorf("right before the stop %s no longer waits for %s", x.plan.From, x.plan.To)

@@ -29,11 +29,31 @@ const (
 
 // Check is one line of the verdict.
 type Check struct {
-	ID     string `json:"id"`     // stable, e.g. "sync.names"
-	Title  string `json:"title"`  // what is asked, e.g. "same system, one primary"
-	Status Status `json:"status"` //
-	Detail string `json:"detail"` // what was seen
-	Fix    string `json:"fix,omitempty"`
+	ID     string    `json:"id"`     // stable, e.g. "sync.names"
+	Title  string    `json:"title"`  // what is asked, e.g. "same system, one primary"
+	Status Status    `json:"status"` //
+	Detail string    `json:"detail"` // what was seen
+	Fix    string    `json:"fix,omitempty"`
+	AsOf   time.Time `json:"as_of"` // of the oldest fact that it rests on
+}
+
+// Age says how old the oldest fact is that a check rests on, seen from at; ""
+// for one that was read in that very look.
+func (c Check) Age(at time.Time) string {
+	if d := at.Sub(c.AsOf); !c.AsOf.IsZero() && d >= time.Second {
+		return age(d) + " ago"
+	}
+	return ""
+}
+
+// NotVisible names what people must keep right on both nodes and what no look
+// of the bot can show.
+func NotVisible() []string {
+	return []string{
+		"pg_hba beyond the logins that were tried", "certificates and their expiry", "cron jobs",
+		"what archive_command does, and that the nodes don't share one archive", "poolers and connection strings elsewhere",
+		"sessions that set synchronous_commit for themselves", "waits that somebody cancels",
+	}
 }
 
 // Loss is the judgement on acknowledged writes.

@@ -100,3 +100,26 @@ func (n *Node) confirmNames(ctx context.Context, want string) (bool, error) {
 	})
 	return shown, err
 }
+
+// SetSyncedSlots sets synchronized_standby_slots and returns once new sessions
+// have it; walsenders take it over with the same reload. The server refuses
+// names of slots that it doesn't have.
+func (n *Node) SetSyncedSlots(ctx context.Context, slots string) error {
+	err := n.work(ctx, n.opt.Database, func(c *pgx.Conn) error {
+		return run(ctx, c, "ALTER SYSTEM SET synchronized_standby_slots = "+sql.Literal(slots), "SELECT pg_reload_conf()")
+	})
+	if err != nil {
+		return fmt.Errorf("set synchronized_standby_slots on %s: %w", n.opt.Node.Name, err)
+	}
+	err = every(ctx, confirmEvery, func() (bool, error) {
+		var is string
+		err := n.work(ctx, n.opt.Database, func(c *pgx.Conn) error {
+			return c.QueryRow(ctx, "SHOW synchronized_standby_slots").Scan(&is)
+		})
+		return is == slots, err
+	})
+	if err != nil {
+		return fmt.Errorf("confirm synchronized_standby_slots on %s: %w", n.opt.Node.Name, uncertain(err))
+	}
+	return nil
+}

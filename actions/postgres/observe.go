@@ -38,6 +38,7 @@ func (n *Node) Observe(ctx context.Context) actions.Observation {
 		o.Failure = classify(err)
 	} else {
 		server.Unlogged = n.countUnlogged(ctx)
+		n.countWaiting(ctx, server)
 		o.Server = server
 	}
 	o.Took = n.opt.Now().Sub(o.At)

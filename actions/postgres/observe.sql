@@ -28,6 +28,10 @@ WITH here AS MATERIALIZED (
   SELECT 'ALTER SYSTEM on ' || p FROM unnest(ARRAY['primary_conninfo', 'synchronous_standby_names']) p
     WHERE NOT has_parameter_privilege(p, 'ALTER SYSTEM')
   UNION ALL
+  SELECT 'ALTER SYSTEM on synchronized_standby_slots'
+    WHERE CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
+      ELSE NOT has_parameter_privilege('synchronized_standby_slots', 'ALTER SYSTEM') END
+  UNION ALL
   SELECT 'EXECUTE on ' || split_part(f, '(', 1) FROM unnest(ARRAY['pg_promote(boolean, integer)', 'pg_reload_conf()']) f
     WHERE NOT has_function_privilege(f, 'EXECUTE')
   UNION ALL
@@ -90,6 +94,7 @@ SELECT json_build_object(
     FROM (SELECT to_jsonb(r) AS s FROM pg_replication_slots r) slots),
   'sync_waiters', (SELECT count(*) FROM activity WHERE wait_event = 'SyncRep'),
   'prepared', (SELECT count(*) FROM pg_prepared_xact()),
+  'prepared_at', (SELECT min(prepared) FROM pg_prepared_xact()),
   'base_backups', (SELECT count(*) FROM pg_stat_get_progress_info('BASEBACKUP')),
   'archiver', (
     SELECT json_build_object(

@@ -56,8 +56,8 @@ func observationOfAHealthyPairIsComplete(t *testing.T, p *bundle) {
 		t.Errorf("slots of dc1: %+v", a.Slots)
 	}
 	for _, s := range []*actions.Server{a, b} {
-		if len(s.Rights) != 0 || len(s.SyncOverrides) != 0 || len(s.PendingRestart) != 0 || s.Unlogged != 0 || s.Archiver.Failing {
-			t.Errorf("rights missing %q, overrides %q, pending %q, unlogged %d, archiver %+v", s.Rights, s.SyncOverrides, s.PendingRestart, s.Unlogged, s.Archiver)
+		if len(s.Rights) != 0 || len(s.SyncOverrides) != 0 || len(s.PendingRestart) != 0 || s.Unlogged.Count != 0 || s.Archiver.Failing {
+			t.Errorf("rights missing %q, overrides %q, pending %q, unlogged %+v, archiver %+v", s.Rights, s.SyncOverrides, s.PendingRestart, s.Unlogged, s.Archiver)
 		}
 		if s.Settings["synchronous_commit"] != "on" || s.Settings["wal_retrieve_retry_interval"] != "100" || s.Settings["fsync"] == "" {
 			t.Errorf("settings: %v", s.Settings)
@@ -152,8 +152,8 @@ func TestObservationNamesWhatWeakensAPair(t *testing.T) {
 	if !slices.Equal(s.PendingRestart, []string{"max_connections"}) {
 		t.Errorf("pending restart: %q", s.PendingRestart)
 	}
-	if s.Unlogged != 1 {
-		t.Errorf("unlogged tables: %d", s.Unlogged)
+	if u := s.Unlogged; u.Count != 1 || !slices.Equal(u.Names, []string{"public.scratch"}) || u.At.IsZero() {
+		t.Errorf("unlogged tables: %+v", u)
 	}
 	if i := slices.IndexFunc(s.Slots, func(s actions.Slot) bool { return s.Name == "loose" }); i < 0 || s.Slots[i].Active || s.Slots[i].RestartLSN != 0 {
 		t.Errorf("slots: %+v", s.Slots)
@@ -183,7 +183,7 @@ func TestMissingRightsAreListedEach(t *testing.T) {
 	if len(got) != 7 {
 		t.Errorf("%d rights are missing, listed are %q", 7, got)
 	}
-	if n := server(t, p.node(t, 0)).Unlogged; n != -1 {
+	if n := server(t, p.node(t, 0)).Unlogged.Count; n != -1 {
 		t.Errorf("unlogged tables can't be counted, but are given as %d", n)
 	}
 }
@@ -230,4 +230,50 @@ func locked(t testing.TB, n *postgres.Node) actions.Session {
 	})
 	t.Cleanup(s.Close)
 	return s
+}
+
+// TestWhatWaitsToBeArchivedIsCounted: an archiver that fails leaves WAL files
+// behind, and the primary's stop would wait for them.
+func TestWhatWaitsToBeArchivedIsCounted(t *testing.T) {
+	t.Parallel()
+	p := newBundle(t, map[string]string{"archive_mode": "on", "archive_command": "exit 1", "max_prepared_transactions": "2"})
+	p.admin(t, 0, p.Database, "CREATE TABLE w (id int)", "BEGIN", "INSERT INTO w VALUES (1)", "PREPARE TRANSACTION 'p1'", "SELECT pg_switch_wal()")
+	eventually(t, "the file waits", func() bool { return server(t, p.a).Archiver.Waiting > 0 })
+	s := server(t, p.a)
+	if age := s.Now.Sub(s.Archiver.Oldest); age < 0 || age > time.Minute {
+		t.Errorf("the oldest file waits for %s", age)
+	}
+	if age := s.Now.Sub(s.PreparedAt); s.Prepared != 1 || age < 0 || age > time.Minute {
+		t.Errorf("%d transactions prepared, the oldest for %s", s.Prepared, age)
+	}
+	if b := server(t, p.b).Archiver; b.Waiting != 0 {
+		t.Errorf("a standby archives nothing, but has %d files that wait", b.Waiting)
+	}
+	p.admin(t, 0, "twokey", "REVOKE EXECUTE ON FUNCTION pg_ls_archive_statusdir() FROM pg_monitor")
+	if w := server(t, p.a).Archiver.Waiting; w != -1 {
+		t.Errorf("nobody may count them, but they are given as %d", w)
+	}
+}
+
+// TestLogicalSubscribersWaitForTheNewStandby: the setting exists from 17 on, and
+// takes only slots that are there.
+func TestLogicalSubscribersWaitForTheNewStandby(t *testing.T) {
+	t.Parallel()
+	p := newBundle(t, nil)
+	if server(t, p.b).VersionNum < 170000 {
+		if err := p.b.SetSyncedSlots(timeout(t, 10*time.Second), ""); err == nil {
+			t.Error("set before there was such a setting")
+		}
+		return
+	}
+	if err := p.b.SetSyncedSlots(timeout(t, 10*time.Second), "twokey_dc9"); err == nil {
+		t.Error("a slot that isn't there was taken")
+	}
+	must(t, p.b.EnsureSlot(t.Context(), "twokey_dc1"))
+	for _, slots := range []string{"twokey_dc1", ""} {
+		must(t, p.b.SetSyncedSlots(timeout(t, 10*time.Second), slots))
+		if is := server(t, p.b).Settings["synchronized_standby_slots"]; is != slots {
+			t.Errorf("set to %q, seen as %q", slots, is)
+		}
+	}
 }

@@ -53,7 +53,7 @@ type Node struct {
 	mu       sync.Mutex
 	idle     *session // kept for the next look
 	closed   bool
-	unlogged unloggedCount
+	unlogged actions.Unlogged
 
 	ending sync.WaitGroup // connections that are being closed
 	hurry  chan struct{}  // closed when that must take no longer

@@ -74,7 +74,7 @@ func lookDirectly(ctx context.Context, cfg config.Config, secrets config.Secrets
 	}
 	defer closeHands()
 	pairs := cfg.DomainPairs()
-	how := actions.Looking{Timeouts: cfg.Timeouts.Domain(), Thresholds: cfg.Thresholds.Domain(), Now: time.Now}
+	how := actions.Looking{Timeouts: cfg.Timeouts.Domain(), Thresholds: cfg.Thresholds.Domain(), Now: time.Now, Within: true}
 	return lookAll(ctx, pairs, pair, func(ctx context.Context, name string) (actions.Report, error) {
 		for _, p := range pairs {
 			if p.Name == name {

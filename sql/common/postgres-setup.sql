@@ -108,6 +108,13 @@ $do$;
 
 GRANT pg_monitor, pg_checkpoint TO twokey_bot;
 GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, synchronous_standby_names TO twokey_bot;
+DO $do$
+BEGIN
+  IF current_setting('server_version_num')::int >= 170000 THEN -- logical subscribers wait for the slot that it names
+    GRANT ALTER SYSTEM ON PARAMETER synchronized_standby_slots TO twokey_bot;
+  END IF;
+END
+$do$;
 
 -- The bot's database: its lock lives here, so nobody else may come in. The
 -- replication role may, for pg_rewind reads its source through it.
