@@ -26,5 +26,10 @@ type StepError struct {
 	Err  error
 }
 
-func (s *StepError) Error() string { return fmt.Sprintf("%s on %s: %v", s.Op, s.Node, s.Err) }
+func (s *StepError) Error() string {
+	if s.Node == "" {
+		return fmt.Sprintf("%s: %v", s.Op, s.Err)
+	}
+	return fmt.Sprintf("%s on %s: %v", s.Op, s.Node, s.Err)
+}
 func (s *StepError) Unwrap() error { return s.Err }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -50,7 +51,12 @@ func (x *execution) beforePromotion(ctx context.Context) (Clearance, error) {
 //
 // Nothing else goes on before both proofs are there. A freeze whose second
 // reading fails ends the failover, as ever, with the old primary off.
+//
+// Where loss can't be excluded people come between the two: see sealAsking.
 func (x *execution) seal(ctx context.Context) (Clearance, error) {
+	if x.plan.Loss != LossNone {
+		return x.sealAsking(ctx)
+	}
 	x.frozen, x.prepared = true, true // from the intent on: taking it back is harmless where it never took
 	var clear Clearance
 	var unproven error
@@ -72,6 +78,24 @@ func (x *execution) seal(ctx context.Context) (Clearance, error) {
 		return err
 	})
 	if err := group.Wait(); err != nil {
+		return Clearance{}, err
+	}
+	return x.cleared(ctx, clear, unproven)
+}
+
+// sealAsking is seal one by one: a person accepts the loss in doubt once the
+// freeze is proven, and before anything is fenced.
+func (x *execution) sealAsking(ctx context.Context) (Clearance, error) {
+	x.frozen = true
+	if err := x.step(ctx, OpFreeze, x.plan.To, x.freeze); err != nil {
+		return Clearance{}, err
+	}
+	if err := x.acceptLoss(ctx); err != nil {
+		return Clearance{}, err
+	}
+	clear, unproven := x.tryFence(ctx)
+	x.prepared = true
+	if err := x.step(ctx, OpPrepare, x.plan.To, x.prepare); err != nil {
 		return Clearance{}, err
 	}
 	return x.cleared(ctx, clear, unproven)
@@ -99,6 +123,17 @@ func (x *execution) freeze(ctx context.Context) (string, error) {
 	return "receiver stopped, read twice", err
 }
 
+// acceptLoss asks people first where loss can't be excluded: nothing but the
+// freeze has happened then, and that is taken back when they refuse. They took
+// their time, so the world is compared with the plan once more.
+func (x *execution) acceptLoss(ctx context.Context) error {
+	question := fmt.Sprintf("%s. By typing %q you accept that; then %s is fenced and %s promoted.", strings.TrimSuffix(x.plan.Verdict, "."), x.plan.Pair, x.plan.From, x.plan.To)
+	if _, err := x.hold(ctx, 0, question); err != nil {
+		return err
+	}
+	return x.step(ctx, OpRecheck, "", x.recheck)
+}
+
 // tryFence takes the old primary's power and reads it back; the error says why
 // that can't be proven.
 func (x *execution) tryFence(ctx context.Context) (clear Clearance, unproven error) {
@@ -110,32 +145,29 @@ func (x *execution) tryFence(ctx context.Context) (clear Clearance, unproven err
 	return clear, unproven
 }
 
-// cleared is the clearance of a fence that was proven; where it wasn't, or loss
-// can't be excluded, a named person has to answer for it.
+// cleared is the clearance of a fence that was proven; where it wasn't a named
+// person has to answer for it.
 func (x *execution) cleared(ctx context.Context, clear Clearance, err error) (Clearance, error) {
 	if ctx.Err() != nil {
 		return Clearance{}, errors.Join(err, context.Cause(ctx))
 	}
-	var doubts []string
-	if err != nil {
-		doubts = append(doubts, fmt.Sprintf("that %s is off can't be proven (%v)", x.plan.From, err))
-	}
-	if x.plan.Loss != LossNone {
-		doubts = append(doubts, x.plan.Verdict)
-	}
-	if len(doubts) == 0 {
+	if err == nil {
 		return clear, nil
 	}
-	pause, aerr := x.hold(ctx, doubts, err == nil)
-	if aerr != nil {
-		return Clearance{}, aerr
-	}
-	if err == nil { // people took their time: what was off then is read again
-		if clear, err = x.powerOff(ctx); err == nil {
-			return clear, nil
-		}
+	question := fmt.Sprintf("that %s is off can't be proven (%v). By typing %q you state that %s is off and stays off, and that you accept what can't be proven.", x.plan.From, err, x.plan.Pair, x.plan.From)
+	pause, err := x.hold(ctx, x.holdsBefore(), question)
+	if err != nil {
+		return Clearance{}, err
 	}
 	return x.accepted(ctx, pause)
+}
+
+// holdsBefore is how many statements came before the one about the fence.
+func (x *execution) holdsBefore() int {
+	if x.plan.Loss == LossNone {
+		return 0
+	}
+	return 1
 }
 
 // accepted rests on a person's statement, but never against what can be seen:

@@ -265,12 +265,52 @@ func (x *execution) rejoin(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	stop := x.followCopy(ctx)
 	report, err := m.Rejoin(ctx, order, func(text string) { x.note(ctx, OpRejoin, x.plan.From, text) })
+	stop()
+	if err == nil || report.Diverged != nil {
+		x.out.Rejoin = &report
+	}
 	if err != nil {
 		return "", err
 	}
-	x.out.Rejoin = &report
 	return "rejoined: " + report.How, nil
+}
+
+// Between two looks at a base backup: a small one shows early, a long one
+// doesn't fill the journal.
+const copyLookFirst, copyLookIdle, copyLookLast = 100 * time.Millisecond, time.Second, 10 * time.Second
+
+// followCopy notes the progress of the base backup that a rejoin may take from
+// the new primary, until stop is called.
+func (x *execution) followCopy(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		x.noteCopy(ctx)
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (x *execution) noteCopy(ctx context.Context) {
+	last, wait := "", copyLookFirst
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		text, err := x.to().BackupProgress(ctx)
+		if err != nil || text == "" { // it can't be asked, or none runs (yet, or any more)
+			wait = min(2*wait, copyLookIdle)
+			continue
+		}
+		if wait = min(2*wait, copyLookLast); text != last {
+			x.note(ctx, OpRejoin, x.plan.From, "base backup: "+text)
+		}
+		last = text
+	}
 }
 
 func (x *execution) rejoinOrder(ctx context.Context) (RejoinOrder, error) {

@@ -3,17 +3,26 @@ package actions
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"twokey/approvals"
 )
 
 // hold puts the request on held until an approver types the pair's name, or
-// refuses, or the time is over. It can be called again after a restart: an
-// answer that was given meanwhile counts.
-func (x *execution) hold(ctx context.Context, doubts []string, fenced bool) (approvals.Pause, error) {
-	question := x.question(doubts, fenced)
-	if p, ok := answered(x.req); ok {
+// refuses, or the time is over. nth is the question's place among those that
+// the plan can lead to: it can be called again after a restart, and then the
+// answer that was given meanwhile counts, for that question alone.
+func (x *execution) hold(ctx context.Context, nth int, question string) (approvals.Pause, error) {
+	var p approvals.Pause
+	err := x.step(ctx, OpHold, "", func(ctx context.Context) (string, error) {
+		var err error
+		p, err = x.asked(ctx, nth, question)
+		return fmt.Sprintf("%s typed %s", p.By, p.Statement), err
+	})
+	return p, err
+}
+
+func (x *execution) asked(ctx context.Context, nth int, question string) (approvals.Pause, error) {
+	if p, ok := answer(x.req, nth); ok {
 		return p, judgeAnswer(p)
 	}
 	if x.req.State != approvals.Held {
@@ -26,17 +35,16 @@ func (x *execution) hold(ctx context.Context, doubts []string, fenced bool) (app
 		return approvals.Pause{}, err
 	}
 	x.req = r
-	p, _ := answered(r)
+	p, _ := answer(r, nth)
 	return p, judgeAnswer(p)
 }
 
-// question names what is in doubt, and only that, and what is true already.
-func (x *execution) question(doubts []string, fenced bool) string {
-	text := strings.TrimSuffix(strings.Join(doubts, "; "), ".") + "."
-	if fenced {
-		return text + fmt.Sprintf(" %s has been fenced and stays off, whatever you decide. By typing %q you accept what can't be proven.", x.plan.From, x.plan.Pair)
+// answer is the nth pause of a request, when it has its answer.
+func answer(r approvals.Request, nth int) (approvals.Pause, bool) {
+	if nth >= len(r.Pauses) {
+		return approvals.Pause{}, false
 	}
-	return text + fmt.Sprintf(" By typing %q you state that %s is off and stays off, and that you accept what can't be proven.", x.plan.Pair, x.plan.From)
+	return r.Pauses[nth], r.Pauses[nth].Answer != ""
 }
 
 func (x *execution) ask(ctx context.Context, question string) error {

@@ -116,11 +116,11 @@ func (p *Plan) planFailover(a Platform) {
 	p.add(OpLock, p.To, "take the pair's lock on %s", p.To)
 	p.add(OpRecheck, "", "observe both nodes again; stop here if anything that matters differs")
 	p.add(OpFreeze, p.To, "freeze %s's WAL receiver: from then on %s can't acknowledge a synchronous commit", p.To, p.From)
-	p.add(OpFence, p.From, "fence %s: %s", p.From, fence)
-	p.add(OpPrepare, p.To, "meanwhile make %s ready: %s", p.To, p.namesText())
 	if p.Loss != LossNone {
 		p.add(OpHold, "", "hold: loss is %s, so a named approver has to type the pair's name", p.Loss)
 	}
+	p.add(OpFence, p.From, "fence %s: %s", p.From, fence)
+	p.add(OpPrepare, p.To, "meanwhile make %s ready: %s", p.To, p.namesText())
 	p.add(OpSettle, p.To, "wait until %s has replayed all that it received", p.To)
 	p.add(OpPromote, p.To, "promote %s: no way back from here", p.To)
 	p.add(OpProbe, p.To, "commit a probe row on %s", p.To)

@@ -3,6 +3,9 @@ package actions
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"twokey/approvals"
@@ -163,9 +166,50 @@ const (
 
 // RejoinReport says how a server was made a standby.
 type RejoinReport struct {
-	How     string `json:"how"`
-	EndOfWA LSN    `json:"end_of_wal"` // of the old primary's own history
-	Kept    string `json:"kept"`       // where its old data lies, "" when nothing had to be kept
+	How      string    `json:"how"`
+	EndOfWA  LSN       `json:"end_of_wal"`         // of the old primary's own history
+	Kept     string    `json:"kept"`               // where its old data lies, "" when nothing had to be kept
+	Diverged *Diverged `json:"diverged,omitempty"` // what only it had committed; nil when its history is a part of the new primary's
+}
+
+// Diverged are the transactions that were committed on an old primary alone:
+// acknowledged to nobody who waited for the standby, but perhaps seen by
+// somebody, and gone from the pair.
+type Diverged struct {
+	Count int      `json:"count"` // -1 when the log could not be read
+	XIDs  []uint64 `json:"xids"`  // the first of them, at most DivergedXIDs
+	From  LSN      `json:"from"`  // where the histories part
+	To    LSN      `json:"to"`    // end of the old primary's own, 0 where that can't be shown
+	File  string   `json:"file"`  // on its machine: every record of that range, without rows
+}
+
+// DivergedXIDs is how many transactions a report names; the file has all.
+const DivergedXIDs = 50
+
+// String is the finding in one sentence.
+func (d Diverged) String() string {
+	var b strings.Builder
+	switch d.Count {
+	case -1:
+		b.WriteString("What it had committed alone could not be read")
+	case 0:
+		b.WriteString("It had committed nothing alone")
+	case 1:
+		b.WriteString("1 transaction that it had committed alone was taken back")
+	default:
+		fmt.Fprintf(&b, "%d transactions that it had committed alone were taken back", d.Count)
+	}
+	for i, xid := range d.XIDs {
+		b.WriteString(map[bool]string{true: ": xid ", false: ", "}[i == 0] + strconv.FormatUint(xid, 10))
+	}
+	if more := d.Count - len(d.XIDs); more > 0 && len(d.XIDs) > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	fmt.Fprintf(&b, " (its log from %s to %s).", d.From, map[bool]string{true: "an end that can't be shown", false: d.To.String()}[d.To == 0])
+	if d.File != "" {
+		b.WriteString(" They are listed in " + d.File + " on its machine.")
+	}
+	return b.String()
 }
 
 // Journal keeps what an execution is about to do and has done. Each call is

@@ -87,9 +87,11 @@ func (m *Machine) mendSwap() error {
 	return os.Rename(m.kept(), m.Server.DataDir)
 }
 
-// dropKept removes the old data once the new standby streams.
-func (m *Machine) dropKept() {
+// dropKept removes the old data once the new standby streams. It gives the folder where that failed, else "".
+func (m *Machine) dropKept() string {
 	if err := os.RemoveAll(m.kept()); err != nil {
 		m.log().Warn("the old data folder could not be removed", "folder", m.kept(), "error", err)
+		return m.kept()
 	}
+	return ""
 }

@@ -46,10 +46,13 @@ func (m *Machine) rejoin(ctx context.Context, order actions.RejoinOrder, progres
 		return actions.RejoinReport{}, errors.New("no slot on the partner is named for it")
 	}
 	follows, err := m.followsAlready(ctx, order)
-	if err != nil || follows {
+	if err != nil {
 		return actions.RejoinReport{How: actions.RejoinedAsIs}, err
 	}
 	src, err := m.Upstream.reach(ctx, order)
+	if follows { // what an earlier attempt found is told all the same, where it can be
+		return actions.RejoinReport{How: actions.RejoinedAsIs, Diverged: m.divergedBefore(src)}, nil
+	}
 	if err != nil {
 		return actions.RejoinReport{}, err
 	}
@@ -57,13 +60,16 @@ func (m *Machine) rejoin(ctx context.Context, order actions.RejoinOrder, progres
 		return actions.RejoinReport{}, err
 	}
 	report, err := m.makeFit(ctx, src, progress)
+	if report.Diverged == nil {
+		report.Diverged = m.divergedBefore(src)
+	}
 	if err != nil {
 		return report, err
 	}
 	if err := m.comeBack(ctx, order.Name, progress); err != nil {
 		return report, err
 	}
-	m.dropKept()
+	report.Kept = m.dropKept()
 	return report, nil
 }
 
@@ -152,7 +158,7 @@ func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)
 		progress(fmt.Sprintf("its log ends at %s, within its partner's history: nothing to take back", f.end))
 	} else {
 		progress("it can't simply follow: " + f.diverged)
-		if report.Kept, err = m.listDiverged(ctx, f, progress); err != nil {
+		if report.Diverged, err = m.listDiverged(ctx, f, progress); err != nil {
 			return report, err
 		}
 		if report.How, err = m.rewindOrCopy(ctx, f, progress); err != nil {

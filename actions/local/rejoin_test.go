@@ -1,10 +1,14 @@
 package local_test
 
 import (
+	"bytes"
+	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,14 +102,86 @@ func TestDivergedPrimaryIsRewound(t *testing.T) {
 			if report.How != actions.RejoinedRewound {
 				t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedRewound)
 			}
-			list, err := os.ReadFile(report.Kept)
-			b.must(err)
-			if text := string(list); !strings.Contains(text, "# 1 transactions committed here") || !strings.Contains(text, "COMMIT") {
-				t.Errorf("the list of what is taken back lacks its commit: %.300s", text)
+			if report.Diverged == nil || report.Diverged.Count != 1 || report.Kept != "" {
+				t.Errorf("report %+v, want the one transaction that diverged", report)
 			}
 			b.checkRejoined()
 		})
 	}
+}
+
+// TestDivergedTransactionsAreListedEach: what was committed on the old primary alone is counted and named, and
+// kept in a private file that holds no rows.
+func TestDivergedTransactionsAreListedEach(t *testing.T) {
+	t.Parallel()
+	b := newBundleWith(t, map[string]string{"autovacuum": "off", "max_prepared_transactions": "2"})
+	b.exec(b.a, "INSERT INTO w VALUES (1, 'on both')")
+	b.freeze(b.b)
+	want := b.aloneOnA()
+	b.must(b.a.Machine().Off(b.ctx))
+	b.promoteAlone()
+
+	report, _, err := b.rejoin()
+	b.must(err)
+	d := report.Diverged
+	if d == nil || d.Count != len(want) || !slices.Equal(d.XIDs, want) {
+		t.Fatalf("diverged %+v, want the transactions %v", d, want)
+	}
+	if fork := ask[string](b, b.b, "SELECT split_part(pg_read_file('pg_wal/00000002.history'), E'\\t', 2)"); d.From.String() != fork || d.To != report.EndOfWA || d.To <= d.From {
+		t.Errorf("from %s to %s; B left at %s, A's log ended at %s", d.From, d.To, fork, report.EndOfWA)
+	}
+	info, err := os.Stat(d.File)
+	b.must(err)
+	text, err := os.ReadFile(d.File)
+	b.must(err)
+	if info.Mode().Perm() != 0o600 || bytes.Count(text, []byte("desc: COMMIT")) != len(want) {
+		t.Errorf("%s has mode %s and %d commits", d.File, info.Mode(), bytes.Count(text, []byte("desc: COMMIT")))
+	}
+	for _, private := range []string{"confidential", hex.EncodeToString([]byte("confidential")), "63 6F 6E 66 69 64"} {
+		if bytes.Contains(text, []byte(private)) {
+			t.Errorf("%s holds what an application wrote: %q", d.File, private)
+		}
+	}
+	b.checkRejoined()
+	again, _, err := b.rejoinOnly(b.a.Machine()) // as after a bot that was killed before it stored the report
+	b.must(err)
+	if again.Diverged == nil || !slices.Equal(again.Diverged.XIDs, want) || again.Diverged.File != d.File {
+		t.Errorf("a second attempt tells %+v", again.Diverged)
+	}
+}
+
+// aloneOnA commits on A what B never gets, in each way that writes a commit of its own, and gives their ids.
+func (b *bundle) aloneOnA() []uint64 {
+	b.t.Helper()
+	c := b.connect(b.a)
+	defer func() { _ = c.Close(context.Background()) }()
+	run := func(query string) {
+		b.t.Helper()
+		_, err := c.Exec(b.ctx, query)
+		b.must(err)
+	}
+	var committed []uint64
+	xid := func() (id uint64) {
+		b.must(c.QueryRow(b.ctx, "SELECT pg_current_xact_id()::text::bigint").Scan(&id))
+		return id
+	}
+	run("SET synchronous_commit = local")
+	for _, way := range [][2]string{
+		{"INSERT INTO w VALUES (1001, 'never acknowledged, confidential')", "COMMIT"},
+		{"INSERT INTO w VALUES (1002, 'never acknowledged')", "ROLLBACK"}, // not committed: not listed
+		{"SELECT pg_logical_emit_message(true, 'app', 'confidential'); SAVEPOINT s; INSERT INTO w VALUES (1003, 'never acknowledged')", "COMMIT"},
+		{"INSERT INTO w VALUES (1004, 'never acknowledged')", "PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'"},
+	} {
+		run("BEGIN")
+		id := xid()
+		for _, statement := range strings.Split(way[0]+"; "+way[1], "; ") {
+			run(statement)
+		}
+		if way[1] != "ROLLBACK" {
+			committed = append(committed, id)
+		}
+	}
+	return committed
 }
 
 func TestDivergedPrimaryThatWasStoppedCleanIsRewound(t *testing.T) {

@@ -3,10 +3,14 @@ package local
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"twokey/actions"
 )
 
 // rewind takes the server's own changes since the fork back. pg_rewind brings the source's configuration along
@@ -84,26 +88,73 @@ func (s Server) removeSignals() error {
 const mostListed = 64 << 20
 
 // listDiverged writes what the server logged past the fork to a file beside the data folder, for people: those
-// transactions may have been seen by somebody, and will be gone. It returns the file, "" when there is nothing
-// to list. Where the log can't be read that is said in the file instead.
-func (m *Machine) listDiverged(ctx context.Context, f finding, progress func(string)) (string, error) {
-	if f.fork == 0 {
-		return "", nil
+// transactions may have been seen by somebody, and will be gone. The file has no rows in it. nil when the two
+// histories don't part on the server's own timeline. Where the log can't be read that is said in the file.
+func (m *Machine) listDiverged(ctx context.Context, f finding, progress func(string)) (*actions.Diverged, error) {
+	from := f.fork
+	if from == 0 {
+		var err error
+		if from, err = m.Server.beganAt(f.timeline); err != nil {
+			progress(fmt.Sprintf("what it committed alone can't be listed: %v", err))
+			return &actions.Diverged{Count: -1, To: f.end}, nil
+		}
 	}
-	path := fmt.Sprintf("%s.diverged-%d-%s.txt", m.Server.DataDir, f.timeline, strings.ReplaceAll(f.fork.String(), "/", "-"))
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	found := actions.Diverged{From: from, To: f.end, File: m.divergedFile(f.timeline, from)}
+	if err := m.writeDiverged(ctx, f.timeline, &found); err != nil {
+		return nil, fmt.Errorf("list what was never acknowledged: %w", err)
+	}
+	progress(fmt.Sprintf("%d transactions of its own are taken back; they are listed in %s", found.Count, found.File))
+	return &found, nil
+}
+
+// beganAt is where the server's own timeline left the one before.
+func (s Server) beganAt(timeline uint32) (actions.LSN, error) {
+	own, err := s.ownHistory(timeline)
+	if err != nil || len(own) == 0 {
+		return 0, errors.Join(fmt.Errorf("where its timeline %d began is not known", timeline), err)
+	}
+	return own[len(own)-1].at, nil
+}
+
+func (m *Machine) divergedFile(timeline uint32, from actions.LSN) string {
+	return fmt.Sprintf("%s.diverged-%d-%s.txt", m.Server.DataDir, timeline, strings.ReplaceAll(from.String(), "/", "-"))
+}
+
+// divergedMark begins the line of the file from which a later attempt reads the report.
+const divergedMark = "# report: "
+
+func (m *Machine) writeDiverged(ctx context.Context, timeline uint32, found *actions.Diverged) error {
+	file, err := os.OpenFile(found.File, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("list what was never acknowledged: %w", err)
+		return err
 	}
 	list := divergedList{out: bufio.NewWriter(file)}
-	list.printf("# What this server logged on timeline %d after %s, where its partner left it.\n", f.timeline, f.fork)
-	err = m.Server.walk(ctx, f.timeline, f.fork, list.add)
+	list.printf("# What this server logged on timeline %d after %s, where its partner left it.\n", timeline, found.From)
+	err = m.Server.walk(ctx, timeline, found.From, list.add)
 	list.printf("# %d transactions committed here: %v\n", len(list.commits), list.commits)
-	if err = errors.Join(err, list.out.Flush(), file.Sync(), file.Close(), m.Server.User.Own(path)); err != nil {
-		return "", fmt.Errorf("list what was never acknowledged: %w", err)
+	found.Count, found.XIDs = len(list.commits), list.commits[:min(len(list.commits), actions.DivergedXIDs)]
+	report, jerr := json.Marshal(found)
+	list.printf("%s%s\n", divergedMark, report)
+	return errors.Join(err, jerr, list.out.Flush(), file.Chmod(0o600), file.Sync(), file.Close(), m.Server.User.Own(found.File), syncFolder(filepath.Dir(found.File)))
+}
+
+// divergedBefore reads the report of an earlier attempt at the same fork, nil when there is none: what was
+// rewound or copied since then shows nothing any more.
+func (m *Machine) divergedBefore(src source) *actions.Diverged {
+	if len(src.history) == 0 {
+		return nil
 	}
-	progress(fmt.Sprintf("%d transactions of its own are taken back; they are listed in %s", len(list.commits), path))
-	return path, nil
+	last := src.history[len(src.history)-1]
+	text, err := os.ReadFile(m.divergedFile(last.timeline, last.at))
+	if err != nil {
+		return nil
+	}
+	_, report, found := strings.Cut(string(text), "\n"+divergedMark)
+	var d actions.Diverged
+	if !found || json.Unmarshal([]byte(report), &d) != nil {
+		return nil
+	}
+	return &d
 }
 
 // divergedList collects in one pass.
@@ -124,8 +175,20 @@ func (l *divergedList) add(line string) error {
 		}
 	}
 	if l.bytes < mostListed {
+		line = withoutPayload(line)
 		l.bytes += len(line)
 		l.printf("%s", line)
 	}
 	return nil
+}
+
+// withoutPayload leaves out the one thing of an application's data that pg_waldump prints: the content of
+// logical messages.
+func withoutPayload(line string) string {
+	if strings.HasPrefix(line, "rmgr: LogicalMessage") {
+		if head, _, found := strings.Cut(line, "; payload"); found {
+			return head + "; payload left out\n"
+		}
+	}
+	return line
 }

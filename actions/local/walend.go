@@ -25,7 +25,7 @@ type record struct {
 }
 
 var recordPattern = regexp.MustCompile(
-	`^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: ([0-9A-F]+/[0-9A-F]+), prev [0-9A-F/]+, desc: (\S+)`)
+	`^rmgr: (\S+)\s+len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: ([0-9A-F]+/[0-9A-F]+), prev [0-9A-F/]+, desc: (\S+)(?: (\d+):)?`)
 
 func parseRecord(line string) (record, bool) {
 	match := recordPattern.FindStringSubmatch(line)
@@ -39,6 +39,11 @@ func parseRecord(line string) (record, bool) {
 		return record{}, false
 	}
 	commit := match[1] == "Transaction" && strings.HasPrefix(match[5], "COMMIT")
+	if commit && xid == 0 { // of a prepared transaction: its own stands in the description
+		if xid, errXid = strconv.ParseUint(match[6], 10, 64); errXid != nil {
+			return record{}, false
+		}
+	}
 	return record{start: start, length: length, xid: xid, commit: commit}, true
 }
 

@@ -102,8 +102,7 @@ func (n *Node) confirmNames(ctx context.Context, want string) (bool, error) {
 }
 
 // SetSyncedSlots sets synchronized_standby_slots and returns once new sessions
-// have it; walsenders take it over with the same reload. The server refuses
-// names of slots that it doesn't have.
+// have it; walsenders take it over with the same reload.
 func (n *Node) SetSyncedSlots(ctx context.Context, slots string) error {
 	err := n.work(ctx, n.opt.Database, func(c *pgx.Conn) error {
 		return run(ctx, c, "ALTER SYSTEM SET synchronized_standby_slots = "+sql.Literal(slots), "SELECT pg_reload_conf()")
