@@ -155,18 +155,16 @@ func Arm(first, then Evidence, l LSN) *Latch {
 	return &latch
 }
 
-// unprotectedSince keeps the time since which the primary has acknowledged
-// alone; it ends when synchronous commit is seen again.
+// unprotectedSince keeps the time since which the guarantee is off, because the
+// primary acknowledged alone: until a latch shows that commits wait again.
 func unprotectedSince(m Remembered, r roles, e Evidence) time.Time {
-	if r.primary == nil {
+	switch {
+	case r.primary == nil:
 		return m.Unprotected
+	case r.judgeHealth(e) == HealthUnprotected && m.Unprotected.IsZero():
+		return e.At
+	case latchHolds(m.Latch, r):
+		return time.Time{}
 	}
-	switch r.judgeHealth(e) {
-	case HealthUnprotected:
-		if m.Unprotected.IsZero() {
-			return e.At
-		}
-		return m.Unprotected
-	}
-	return time.Time{}
+	return m.Unprotected
 }

@@ -214,6 +214,10 @@ func TestRememberingWhatWasSeen(t *testing.T) {
 			"dc1", noon, earlier, ago(time.Hour)},
 		"it acknowledged alone, and went away": {[]change{disaster, memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
 			"dc1", earlier, earlier, ago(time.Hour)},
+		"it acknowledged alone, waits again, and that is not shown yet": {[]change{memory(func(m *actions.Remembered) { m.Unprotected, m.Latch = ago(time.Hour), nil })},
+			"dc1", noon, noon, ago(time.Hour)},
+		"it acknowledged alone, waits again, and its standby is not there": {[]change{detached, memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
+			"dc1", noon, earlier, ago(time.Hour)},
 		"it acknowledged alone, and waits again": {[]change{memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
 			"dc1", noon, noon, time.Time{}},
 	} {

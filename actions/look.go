@@ -18,6 +18,26 @@ type Report struct {
 	Conn     ConnString         `json:"conn"`
 }
 
+// GuaranteeOff says since when acknowledged writes may be on one node only, and
+// why, in the words that come first wherever a pair is shown; "" while the
+// guarantee is on, or nobody knows that it is off.
+func (rep Report) GuaranteeOff() string {
+	since, health := rep.Evidence.Memory.Unprotected, rep.Verdict.Health
+	if since.IsZero() && health != HealthUnprotected {
+		return ""
+	}
+	text := "ZERO-LOSS GUARANTEE OFF"
+	if since.IsZero() {
+		text += ", since when is not known here"
+	} else {
+		text += " since " + clock(since)
+	}
+	if health != HealthUnprotected {
+		return text + ": not yet shown that commits wait again"
+	}
+	return text + ": the primary acknowledges writes that may be on no standby"
+}
+
 // Looking is how one look at a pair is made.
 type Looking struct {
 	Timeouts   Timeouts
@@ -232,7 +252,7 @@ func (d *Desk) closeLatch(ctx context.Context, p Pair, first Evidence) (Report, 
 func (d *Desk) keepLatch(ctx context.Context, pair string, l *Latch) error {
 	_, err := d.opt.Memory.Revise(ctx, pair, func(m Remembered) (Remembered, []approvals.Event) {
 		if !l.SeenAt.Before(m.LookedAt) {
-			m.Latch, m.Voided, m.LookedAt = l, nil, l.SeenAt
+			m.Latch, m.Voided, m.LookedAt, m.Unprotected = l, nil, l.SeenAt, time.Time{}
 		}
 		return m, nil
 	})

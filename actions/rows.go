@@ -3,12 +3,13 @@ package actions
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/dustin/go-humanize"
 )
 
 // Row is one node's line of a status table, in words that fit a terminal and a
-// message alike. What isn't known is "-" or "unknown", never 0.
+// message alike. What isn't known is "?", what a node doesn't have is "-"; never 0.
 type Row struct {
 	Member    string `json:"member"`
 	Host      string `json:"host"`
@@ -42,57 +43,95 @@ func (rep Report) Rows() []Row {
 	return rows
 }
 
+const notKnown = "?" // what a cell shows that should have a value
+
 func (rep Report) row(n Node) Row {
 	o := rep.Evidence.Observation(n.Name)
-	row := Row{Member: n.Name, Host: n.Addr(), Role: "unknown", State: "-", Sync: "-", Timeline: "-", LSN: "-", FlushLag: "-", ReplayLag: "-", Slot: "-"}
-	row.Age = age(rep.Evidence.At.Sub(o.At))
-	if o.Server == nil {
-		row.State = string(o.Failure.Reach)
-		row.Age = "-"
-	} else if o.Server.InRecovery {
-		row.standby(o.Server)
-	} else {
-		row.primary(o.Server)
+	row := Row{
+		Member: n.Name, Host: n.Addr(), Role: notKnown, Sync: notKnown, Timeline: notKnown, LSN: notKnown,
+		FlushLag: notKnown, ReplayLag: notKnown, Slot: notKnown, Age: age(rep.Evidence.At.Sub(o.At)),
 	}
-	rep.addReplication(n, &row)
+	switch {
+	case o.Server == nil:
+		row.State, row.Age = "no answer", notKnown
+		if o.Failure != nil {
+			row.State = string(o.Failure.Reach)
+		}
+	case o.Server.InRecovery:
+		row.standby(o.Server)
+	default:
+		row.primary(o.Server)
+		return row
+	}
+	rep.addReplication(n, o.Server, &row)
 	return row
 }
 
 func (r *Row) primary(s *Server) {
-	r.Role, r.State, r.Timeline, r.LSN = "primary", "running", strconv.Itoa(int(s.Timeline)), s.FlushLSN.String()
+	r.Role, r.State, r.Timeline, r.LSN = "primary", "running", strconv.Itoa(int(s.Timeline)), position(s.FlushLSN)
+	r.Sync, r.FlushLag, r.ReplayLag, r.Slot = "-", "-", "-", "-"
 }
 
 func (r *Row) standby(s *Server) {
-	r.Role, r.State, r.LSN = "standby", "not streaming", s.ReceiveLSN.String()
+	r.Role, r.State, r.LSN = "standby", "no stream", position(s.ReceiveLSN)
 	r.Timeline = strconv.Itoa(int(s.Timeline))
 	if s.Receiver != nil {
 		r.State, r.Timeline = s.Receiver.Status, strconv.Itoa(int(s.Receiver.Timeline))
 	}
 }
 
-// addReplication adds what the partner, as primary, says of this node.
-func (rep Report) addReplication(n Node, row *Row) {
+func position(l LSN) string {
+	if l == 0 {
+		return notKnown
+	}
+	return l.String()
+}
+
+// addReplication adds what the partner, as primary, says of this node; what the
+// node says itself fills in where that one knows nothing.
+func (rep Report) addReplication(n Node, own *Server, row *Row) {
 	p := rep.Evidence.Observation(rep.Evidence.Pair.Partner(n.Name).Name).Server
 	if p == nil || p.InRecovery {
 		return
 	}
-	for _, w := range p.Standbys {
-		if w.Name == n.Name {
-			row.Sync = w.SyncState
-			row.FlushLag, row.ReplayLag = lag(p, w.Flush), lag(p, w.Replay)
-		}
+	row.Sync, row.Slot = "-", slotCell(p.Slots, n.Slot)
+	if own != nil {
+		row.FlushLag, row.ReplayLag = lag(p, own.ReceiveLSN, nil), lag(p, own.ReplayLSN, nil)
 	}
-	for _, s := range p.Slots {
-		if s.Name == n.Slot {
-			row.Slot = fmt.Sprintf("%s (%s)", s.Name, s.WALStatus)
+	for _, w := range claimants(p, n.Name) {
+		row.Sync = w.SyncState
+		if own != nil {
+			row.State = w.State
 		}
+		row.FlushLag, row.ReplayLag = lag(p, w.Flush, w.FlushLag), lag(p, w.Replay, w.ReplayLag)
 	}
 }
 
-// lag is bytes behind the primary; times say nothing on an idle pair.
-func lag(p *Server, at LSN) string {
-	if at == 0 {
-		return "unknown"
+func slotCell(slots []Slot, name string) string {
+	for _, s := range slots {
+		switch {
+		case s.Name != name:
+		case s.WALStatus == "unreserved" || s.WALStatus == "lost":
+			return s.WALStatus
+		case s.Active:
+			return "active"
+		default:
+			return "inactive"
+		}
 	}
-	return humanize.IBytes(at.Behind(p.FlushLSN))
+	return "none"
+}
+
+// lag is bytes behind the primary. A time says nothing on an idle pair, so it
+// stands only beside bytes.
+func lag(p *Server, at LSN, took *time.Duration) string {
+	if at == 0 || p.FlushLSN == 0 {
+		return notKnown
+	}
+	behind := at.Behind(p.FlushLSN)
+	cell := humanize.IBytes(behind)
+	if behind > 0 && took != nil {
+		cell += fmt.Sprintf(" %d ms", took.Milliseconds())
+	}
+	return cell
 }

@@ -11,37 +11,11 @@ import (
 	"twokey/approvals"
 )
 
-// The kinds of events that are posted besides those of requests. Their data is
-// JSON of a news.
-const (
-	newsAlert     = "alert"
-	newsRecovered = "recovered"
-	newsReport    = "report"
-	newsPolicy    = "policy"
-)
-
-// news is the data of an event that is posted once.
+// news is the data of an event that is posted once, of whichever kind.
 type news struct {
-	Pair     string         `json:"pair"`
-	Health   actions.Health `json:"health"`
-	Was      actions.Health `json:"was"`
-	Severity int            `json:"severity"` // see actions.Health
-	Text     string         `json:"text"`
-	Since    time.Time      `json:"since"`
-	Old      string         `json:"old"` // of a policy
-	New      string         `json:"new"`
-	Rows     []newsRow      `json:"rows"` // of a report
-}
-
-// newsRow is one pair's line of a report.
-type newsRow struct {
-	Pair    string         `json:"pair"`
-	Health  actions.Health `json:"health"`
-	Since   time.Time      `json:"since"`
-	Primary string         `json:"primary"`
-	Standby string         `json:"standby"`
-	Replay  *uint64        `json:"replay"` // bytes behind, nil when not known
-	Text    string         `json:"text"`
+	actions.Alert
+	actions.HealthReport
+	actions.PolicyChange
 }
 
 const limitPolicy = 1200 // of either description of a policy
@@ -49,7 +23,7 @@ const limitPolicy = 1200 // of either description of a policy
 // posted says whether an event is a message of its own.
 func posted(kind string) bool {
 	switch kind {
-	case newsAlert, newsRecovered, newsReport, newsPolicy:
+	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy:
 		return true
 	}
 	return false
@@ -64,11 +38,11 @@ func newsMessage(e approvals.Event) message {
 		return p.message()
 	}
 	switch e.Kind {
-	case newsAlert:
+	case actions.NewsAlert:
 		n.alert(p)
-	case newsRecovered:
+	case actions.NewsRecovered:
 		n.recovered(p, e.At)
-	case newsPolicy:
+	case actions.NewsPolicy:
 		p.header("The approval policy changed")
 		p.must(say("*Was:* %s\n*Is:* %s", escUpTo(orElse(n.Old, "nothing"), limitPolicy), escUpTo(orElse(n.New, "nothing"), limitPolicy)))
 		p.section("Requests that were made before are void; ask again.")
@@ -126,7 +100,7 @@ func (n news) report(p *page) {
 	p.section(pre(reportTable(n.Rows), limitSection))
 }
 
-func reportTable(rows []newsRow) string {
+func reportTable(rows []actions.HealthRow) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PAIR\tHEALTH\tPRIMARY\tSTANDBY\tREPLAY-LAG\tSINCE")

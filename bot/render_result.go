@@ -113,8 +113,8 @@ func (v view) proof(p *page) {
 			m += say(": %s", sentence(o.Proof))
 		}
 	}
-	if o.AcceptedBy != "" {
-		m += say("\nAccepted by %s.", person(approvals.Person(o.AcceptedBy)))
+	for _, p := range v.request.Pauses {
+		m += say("\nHeld: %s %s", p.Question, answerLine(p))
 	}
 	if o.NewTimeline != 0 {
 		m += say("\nTimeline %d → %d, forked at %s.", o.OldTimeline, o.NewTimeline, code(o.Gate.String()))
@@ -140,6 +140,9 @@ func rejoinLine(r actions.RejoinReport) markup {
 	m := say("The old primary rejoined (%s).", r.How)
 	if r.Kept != "" {
 		m += say(" Its old data is kept in %s.", code(r.Kept))
+	}
+	if r.Diverged != nil {
+		m += say("\n:mag: %s", r.Diverged.String())
 	}
 	return m
 }

@@ -25,19 +25,28 @@ func verifyMessage(reports []actions.Report) message {
 func verifyOf(p *page, r actions.Report) {
 	e, v := r.Evidence, r.Verdict
 	bad, unclear := len(v.With(actions.Bad)), len(v.With(actions.Unclear))
-	p.header("%s: %s", e.Pair.Name, checkCount(len(v.Checks), bad, unclear))
-	if off := guaranteeOff(e); off != "" {
-		p.must(off)
+	count := checkCount(len(v.Checks), bad, unclear)
+	p.header("%s: %s", e.Pair.Name, firstWords(r, string(count)))
+	if r.GuaranteeOff() != "" {
+		p.must(count + ".")
 	}
 	p.must(verdict(v.Loss, v.Headline, time.Time{}) + whyLine(v))
 	var lines []markup
 	for _, c := range v.Checks {
-		lines = append(lines, checkLine(c))
+		lines = append(lines, checkLine(c)+agedAt(c, e.At))
 	}
 	p.lines("", lines)
 	p.section(failuresOf(e))
 	p.section(latchLine(e))
-	p.context(say("Observed at %s.", when(e.At)))
+	p.context(say("Observed at %s; what is older says so. Not to be seen from here: %s.", when(e.At), strings.Join(actions.NotVisible(), "; ")))
+}
+
+// agedAt tells how old a check's oldest fact is, where it isn't of this look.
+func agedAt(c actions.Check, at time.Time) markup {
+	if old := c.Age(at); old != "" {
+		return say(" (%s)", old)
+	}
+	return ""
 }
 
 func checkCount(all, bad, unclear int) markup {

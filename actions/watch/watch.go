@@ -154,22 +154,22 @@ const usualExecution = time.Minute
 // Note decides what a health, seen now, means after the one remembered: an
 // alert when it got worse or is bad in another way, a recovery when it is well
 // again, nothing (kind "") when it is as before or just arming. Pure.
-func Note(m actions.Remembered, v actions.Verdict, e actions.Evidence) (next actions.Remembered, a Alert, kind string) {
+func Note(m actions.Remembered, v actions.Verdict, e actions.Evidence) (next actions.Remembered, a actions.Alert, kind string) {
 	next = m
 	if m.Health == v.Health {
 		return next, a, ""
 	}
 	next.Health, next.HealthSince = v.Health, e.At
-	a = Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Meaning(), Since: m.IncidentAt}
+	a = actions.Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Meaning(), Since: m.IncidentAt}
 	switch {
 	case v.Health.Severity() >= alertFrom:
 		if m.IncidentAt.IsZero() {
 			next.IncidentAt, a.Since = e.At, e.At
 		}
-		return next, a, KindAlert
+		return next, a, actions.NewsAlert
 	case !m.IncidentAt.IsZero() && v.Health == actions.HealthOK:
 		next.IncidentAt = time.Time{}
-		return next, a, KindRecovered
+		return next, a, actions.NewsRecovered
 	}
 	return next, a, ""
 }
@@ -179,16 +179,16 @@ const alertFrom = 2
 
 // Tell looks at every pair and appends one report.
 func (w *Watch) Tell(ctx context.Context) {
-	rows := make([]Row, len(w.opt.Desk.Pairs()))
+	rows := make([]actions.HealthRow, len(w.opt.Desk.Pairs()))
 	w.each(ctx, func(ctx context.Context, i int, p actions.Pair) error {
-		rows[i] = Row{Pair: p.Name, Text: "could not be looked at"}
+		rows[i] = actions.HealthRow{Pair: p.Name, Text: "could not be looked at"}
 		rep, err := w.opt.Desk.Verify(ctx, p.Name)
 		if err == nil {
 			rows[i] = rowOf(rep)
 		}
 		return err
 	})
-	e, err := event(w.opt.Now(), "bot", KindReport, Report{rows})
+	e, err := event(w.opt.Now(), "bot", actions.NewsReport, actions.HealthReport{Rows: rows})
 	if err == nil {
 		err = w.opt.Log.Append(ctx, []approvals.Event{e})
 	}
@@ -197,9 +197,9 @@ func (w *Watch) Tell(ctx context.Context) {
 	}
 }
 
-func rowOf(rep actions.Report) Row {
+func rowOf(rep actions.Report) actions.HealthRow {
 	v := rep.Verdict
-	return Row{
+	return actions.HealthRow{
 		Pair: rep.Evidence.Pair.Name, Health: v.Health, Since: rep.Evidence.Memory.HealthSince,
 		Primary: v.Primary, Standby: v.Standby, Replay: SampleOf(rep).Replay, Text: v.Headline,
 	}

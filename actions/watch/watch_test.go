@@ -23,15 +23,15 @@ func TestNoteTellsEachChangeOnce(t *testing.T) {
 	}{
 		{actions.HealthArming, "", "a pair that is just being shown is no news", 0},
 		{actions.HealthOK, "", "a first good look is no recovery", 0},
-		{actions.HealthBlocked, watch.KindAlert, "the standby went away", 2},
+		{actions.HealthBlocked, actions.NewsAlert, "the standby went away", 2},
 		{actions.HealthBlocked, "", "the same again is not told twice", 0},
-		{actions.HealthPrimaryGone, watch.KindAlert, "it got worse: another thing to tell, the same incident", 2},
+		{actions.HealthPrimaryGone, actions.NewsAlert, "it got worse: another thing to tell, the same incident", 2},
 		{actions.HealthArming, "", "back, but not shown yet: the incident is not over", 0},
-		{actions.HealthOK, watch.KindRecovered, "now it is, and it began in minute 2", 2},
+		{actions.HealthOK, actions.NewsRecovered, "now it is, and it began in minute 2", 2},
 		{actions.HealthOK, "", "well again is told once", 0},
 		{actions.HealthHalfSeen, "", "the bot can't see the standby, the primary can: no alert", 0},
 		{actions.HealthOK, "", "and so no recovery", 0},
-		{actions.HealthUnprotected, watch.KindAlert, "a new incident has a start of its own", 10},
+		{actions.HealthUnprotected, actions.NewsAlert, "a new incident has a start of its own", 10},
 	} {
 		at := start.Add(time.Duration(i) * time.Minute)
 		e := actions.Evidence{Pair: actions.Pair{Name: "orders"}, At: at, Memory: m}

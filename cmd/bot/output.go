@@ -54,7 +54,7 @@ func printTables(w io.Writer, reports []actions.Report, checks bool) error {
 		}
 		printTable(&b, rep)
 		if checks {
-			printChecks(&b, rep.Verdict.Checks)
+			printChecks(&b, rep)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -62,9 +62,13 @@ func printTables(w io.Writer, reports []actions.Report, checks bool) error {
 }
 
 func printTable(b *strings.Builder, rep actions.Report) {
-	fmt.Fprintf(b, "%s: %s\n%s\n", rep.Evidence.Pair.Name, rep.Verdict.Health, rep.Verdict.Headline)
-	if off := rep.Evidence.Memory.Unprotected; !off.IsZero() {
-		fmt.Fprintf(b, "THE ZERO-LOSS GUARANTEE IS OFF since %s\n", off.Format("2006-01-02 15:04:05 MST"))
+	first := string(rep.Verdict.Health)
+	if off := rep.GuaranteeOff(); off != "" {
+		first += "; " + off
+	}
+	fmt.Fprintf(b, "%s: %s\n%s\n", rep.Evidence.Pair.Name, first, rep.Verdict.Headline)
+	if !strings.Contains(rep.Verdict.Headline, rep.Verdict.Why) {
+		fmt.Fprintln(b, rep.Verdict.Why)
 	}
 	tab := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tab, strings.Join(actions.RowTitles(), "\t"))
@@ -82,15 +86,20 @@ func printTable(b *strings.Builder, rep actions.Report) {
 
 var marks = map[actions.Status]string{actions.OK: "✓", actions.Bad: "✗", actions.Warn: "!", actions.Unclear: "?"}
 
-func printChecks(b *strings.Builder, checks []actions.Check) {
-	for _, c := range checks {
+func printChecks(b *strings.Builder, rep actions.Report) {
+	for _, c := range rep.Verdict.Checks {
 		detail := c.Detail
 		if c.Status == actions.Unclear {
 			detail = "unknown, " + detail
+		}
+		if old := c.Age(rep.Evidence.At); old != "" {
+			detail += " (" + old + ")"
 		}
 		fmt.Fprintf(b, "%s %s: %s\n", marks[c.Status], c.Title, detail)
 		if c.Fix != "" {
 			fmt.Fprintf(b, "    → %s\n", c.Fix)
 		}
 	}
+	fmt.Fprintf(b, "observed at %s; what is older says so\nnot to be seen from here: %s\n",
+		rep.Evidence.At.UTC().Format("2006-01-02 15:04:05 UTC"), strings.Join(actions.NotVisible(), "; "))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"twokey/actions"
 	"twokey/approvals"
 )
 
@@ -20,11 +21,11 @@ func (s *service) announcePolicy(ctx context.Context) error {
 		return err
 	}
 	if known {
-		data, err := json.Marshal(map[string]string{"old": was, "new": is})
+		data, err := json.Marshal(actions.PolicyChange{Old: was, New: is})
 		if err != nil {
 			return err
 		}
-		e := approvals.Event{At: time.Now(), Subject: "bot", Kind: "policy", Data: data}
+		e := approvals.Event{At: time.Now(), Subject: "bot", Kind: actions.NewsPolicy, Data: data}
 		if err := s.store.Append(ctx, []approvals.Event{e}); err != nil {
 			return err
 		}

@@ -1,0 +1,43 @@
+package actions
+
+import "time"
+
+// The kinds of events that are news of their own, besides those of requests.
+const (
+	NewsAlert     = "alert"     // data: Alert
+	NewsRecovered = "recovered" // data: Alert
+	NewsReport    = "report"    // data: HealthReport
+	NewsPolicy    = "policy"    // data: PolicyChange
+)
+
+// Alert is what an alert or a recovery tells.
+type Alert struct {
+	Pair     string    `json:"pair"`
+	Health   Health    `json:"health"`
+	Was      Health    `json:"was"`
+	Severity int       `json:"severity"` // see Health.Severity
+	Text     string    `json:"text"`     // what it means, in one sentence
+	Since    time.Time `json:"since"`    // of the incident: a recovery tells with it how long that took
+}
+
+// HealthReport is the scheduled report on all pairs.
+type HealthReport struct {
+	Rows []HealthRow `json:"rows"`
+}
+
+// HealthRow is one pair's line of the report.
+type HealthRow struct {
+	Pair    string    `json:"pair"`
+	Health  Health    `json:"health"`
+	Since   time.Time `json:"since"`
+	Primary string    `json:"primary"`
+	Standby string    `json:"standby"`
+	Replay  *uint64   `json:"replay"` // bytes behind, nil when not known
+	Text    string    `json:"text"`
+}
+
+// PolicyChange is a changed list of approvers or policy, in words.
+type PolicyChange struct {
+	Old string `json:"old"`
+	New string `json:"new"`
+}
