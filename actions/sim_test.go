@@ -25,6 +25,8 @@ type world struct {
 	calls   []string // what bots asked for that changes something, in order
 
 	stopTakes, promoteTakes time.Duration
+	copyTakes               time.Duration                        // a base backup by a rejoin; 0 for none
+	copying                 time.Time                            // since when one runs
 	lingers                 time.Duration                        // a stopped server's process, after its shutdown checkpoint
 	risen                   func(s *server)                      // may spoil what has just been promoted
 	replayed                time.Time                            // from when on standbys have replayed what they received

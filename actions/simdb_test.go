@@ -279,7 +279,15 @@ func (d database) SetSyncedSlots(ctx context.Context, slots string) error {
 	return d.change(ctx, "synced slots", func(s *server) error { s.synced = slots; return nil })
 }
 
-func (d database) BackupProgress(context.Context) (string, error) { return "", nil }
+// BackupProgress of a copy that takes as long as the world says.
+func (d database) BackupProgress(context.Context) (string, error) {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	if d.w.copying.IsZero() {
+		return "", nil
+	}
+	return fmt.Sprintf("streaming, %d s of %d s", int(time.Since(d.w.copying).Seconds()), int(d.w.copyTakes.Seconds())), nil
+}
 
 func (d database) Lock(ctx context.Context, _ int64) (actions.Session, error) {
 	if err := d.enter(ctx, "lock"); err != nil {

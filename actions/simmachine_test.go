@@ -89,6 +89,7 @@ func (m machine) Follow(ctx context.Context, _ string) error {
 // Rejoin takes back what the partner doesn't have, and starts it as a standby.
 func (m machine) Rejoin(ctx context.Context, _ actions.RejoinOrder, progress func(string)) (actions.RejoinReport, error) {
 	report := actions.RejoinReport{How: actions.RejoinedAsIs, EndOfWA: m.s.end()}
+	m.w.copy()
 	err := m.change(ctx, "rejoin", func(s *server) error {
 		if s.serves() {
 			return errors.New("it runs as a primary")
@@ -105,6 +106,20 @@ func (m machine) Rejoin(ctx context.Context, _ actions.RejoinOrder, progress fun
 		progress("as a standby")
 	}
 	return report, err
+}
+
+// copy lets the time of a base backup pass.
+func (w *world) copy() {
+	if w.copyTakes == 0 {
+		return
+	}
+	w.mu.Lock()
+	w.copying = time.Now()
+	w.mu.Unlock()
+	<-time.After(w.copyTakes)
+	w.mu.Lock()
+	w.copying = time.Time{}
+	w.mu.Unlock()
 }
 
 func commonPrefix(a, b []record) int {
