@@ -119,7 +119,7 @@ func (s Server) spawn() (int, error) {
 		args = append(args, "-p", strconv.Itoa(s.Port))
 	}
 	cmd := exec.Command(s.Programs.Path("postgres"), args...)
-	cmd.Env, cmd.Dir = s.Programs.Env(), s.DataDir
+	cmd.Env, cmd.Dir = append(s.Programs.Env(), s.Env...), s.DataDir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User.credential()}
 	if err := cmd.Start(); err != nil {

@@ -25,7 +25,7 @@ func newServe() *cobra.Command {
 				level = slog.LevelDebug
 			}
 			log := newLogger(os.Stderr, level)
-			s, err := newService(cfg, secrets, log, nil)
+			s, err := newService(cfg, secrets, log, seams{})
 			if err != nil {
 				return err
 			}

@@ -37,14 +37,21 @@ type service struct {
 	closers   []func() error
 }
 
+// seams let tests into an execution: at before and after every effect, wrap
+// between it and the servers. The program itself leaves both nil.
+type seams struct {
+	at   func(context.Context, actions.Point) error
+	wrap func(map[string]actions.Hands)
+}
+
 // newService opens and wires everything; nothing runs yet. On an error nothing
 // stays open.
-func newService(cfg config.Config, secrets config.Secrets, log *slog.Logger, at func(context.Context, actions.Point) error) (*service, error) {
+func newService(cfg config.Config, secrets config.Secrets, log *slog.Logger, test seams) (*service, error) {
 	s := &service{log: log, cfg: cfg}
 	for _, open := range []func() error{
 		s.openStore,
 		func() error { return s.openDirectory(secrets) },
-		func() error { return s.openDesk(secrets, at) },
+		func() error { return s.openDesk(secrets, test) },
 		func() error { return s.openBot(secrets) },
 		s.openWatch,
 		s.openListeners,
@@ -76,18 +83,21 @@ func (s *service) openStore() (err error) {
 	return err
 }
 
-func (s *service) openDesk(secrets config.Secrets, at func(context.Context, actions.Point) error) error {
+func (s *service) openDesk(secrets config.Secrets, test seams) error {
 	hands, closeHands, err := handsOf(s.cfg, secrets)
 	if err != nil {
 		return err
 	}
 	s.onClose(func() error { closeHands(); return nil })
+	if test.wrap != nil {
+		test.wrap(hands)
+	}
 	s.desk, err = actions.NewDesk(actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
 		Directory: s.directory, Store: s.store, Journal: s.store, Memory: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
-		Log: s.log, At: at,
+		Log: s.log, At: test.at,
 	})
 	return err
 }

@@ -115,7 +115,8 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.leave(l)
-	server, err := net.DialTimeout("tcp4", p.target, 5*time.Second)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	server, err := dialer.DialContext(context.Background(), "tcp4", p.target)
 	if err != nil { // nobody listens there: the client is refused, too
 		l.reset()
 		return
