@@ -176,7 +176,7 @@ func (d *demo) openService(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.service, err = newService(cfg, secrets, d.log, seams{d.at, d.wrap}); err != nil {
+	if d.service, err = newService(cfg, secrets, d.log, seams{at: d.at, wrap: d.wrap}); err != nil {
 		return err
 	}
 	d.onClose(d.service.close)

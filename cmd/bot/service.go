@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"twokey/actions"
+	"twokey/actions/postgres"
 	"twokey/actions/watch"
 	"twokey/approvals"
 	"twokey/bot"
@@ -38,10 +39,13 @@ type service struct {
 }
 
 // seams let tests into an execution: at before and after every effect, wrap
-// between it and the servers. The program itself leaves both nil.
+// between it and the servers, journal between it and the store, dial into every
+// node's connections. The program itself leaves all of them nil.
 type seams struct {
-	at   func(context.Context, actions.Point) error
-	wrap func(map[string]actions.Hands)
+	at      func(context.Context, actions.Point) error
+	wrap    func(map[string]actions.Hands)
+	journal func(actions.Journal) actions.Journal
+	dial    func(node string) postgres.DialFunc
 }
 
 // newService opens and wires everything; nothing runs yet. On an error nothing
@@ -84,7 +88,7 @@ func (s *service) openStore() (err error) {
 }
 
 func (s *service) openDesk(secrets config.Secrets, test seams) error {
-	hands, closeHands, err := handsOf(s.cfg, secrets)
+	hands, closeHands, err := handsOf(s.cfg, secrets, test.dial)
 	if err != nil {
 		return err
 	}
@@ -92,9 +96,13 @@ func (s *service) openDesk(secrets config.Secrets, test seams) error {
 	if test.wrap != nil {
 		test.wrap(hands)
 	}
+	journal := actions.Journal(s.store)
+	if test.journal != nil {
+		journal = test.journal(journal)
+	}
 	s.desk, err = actions.NewDesk(actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
-		Directory: s.directory, Store: s.store, Journal: s.store, Memory: s.store,
+		Directory: s.directory, Store: s.store, Journal: journal, Memory: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
 		Log: s.log, At: test.at,
