@@ -30,7 +30,7 @@ func startProgram(t testing.TB, args ...string) *program {
 }
 
 // startProgramIn adds to the program's environment.
-func startProgramIn(t *testing.T, env []string, args ...string) *program {
+func startProgramIn(t testing.TB, env []string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 10000), done: make(chan error, 1), gone: make(chan struct{})}
 	p.cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)

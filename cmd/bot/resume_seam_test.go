@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"regexp"
 	"sync"
 	"syscall"
@@ -74,13 +75,16 @@ func (f *fate) reach(moment string) {
 	}
 }
 
+// signal ends or stops this process, and doesn't return before that has
+// happened and, after a stop, is over: the kernel takes a moment.
 func (f *fate) signal(sig syscall.Signal) {
+	woken := make(chan os.Signal, 1)
+	signal.Notify(woken, syscall.SIGCONT)
+	defer signal.Stop(woken)
 	if err := syscall.Kill(os.Getpid(), sig); err != nil {
 		panic(err)
 	}
-	if sig == syscall.SIGKILL {
-		select {} // the process ends in a moment, and does nothing more
-	}
+	<-woken
 }
 
 func (f *fate) around(what string, do func() error) error {
