@@ -164,7 +164,7 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 		"the lock's session is lost while the gate stays shut, and another bot has it": {all(changing("stop dc1", 1, func(w *world) { loseStream(w); loseLock(w) }), failing("lock", "dc2", 1, actions.ErrLocked)),
 			approvals.Unknown, "", false, "Look at the status of orders, and at who else works on it", "another bot holds this pair's lock"},
 		"the lock's session is lost while the gate stays shut, and had again": {changing("stop dc1", 1, func(w *world) { loseStream(w); loseLock(w) }), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
-		"the gate stays shut and the undo can't be journaled": {all(gateShut, refusing("record undo intent", 1)), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
+		"the gate stays shut and the undo can't be journaled":                 {all(gateShut, refusing("record undo intent", 1)), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
 		"the new timeline forked before the old one's end": {func(b *bundle) {
 			b.world.risen = func(s *server) { s.forks[len(s.forks)-1].At -= 0x400 }
 		}, approvals.Unknown, "dc2", true, "compare its timeline history", "before the end of the old one"},

@@ -135,7 +135,7 @@ func (w *world) follow(ts string, gone <-chan struct{}) stage {
 			case slices.ContainsFunc(endings, func(e string) bool { return strings.Contains(text, e) }):
 				at = stageEnded
 				return true
-			case !stated && strings.Contains(text, "held, a person must decide"):
+			case !stated && strings.Contains(text, heldWords):
 				at = stageHeld
 				return true
 			}
@@ -161,6 +161,8 @@ var errGone = errors.New("the bot is gone")
 // endings are how a message's header says that an executed request has ended.
 var endings = []string{": done", ": taken back", ": failed half way", ": outcome unknown", ": stale"}
 
+const heldWords = "held, a person must decide"
+
 // state types the pair's name, as dba-1.
 func (w *world) state(ctx context.Context, ts string) error {
 	if _, err := w.slack.Press(ctx, dba1, opsChannel, ts, "statement"); err != nil {
@@ -168,15 +170,14 @@ func (w *world) state(ctx context.Context, ts string) error {
 	}
 	var view slacksim.View
 	err := w.slack.Wait(ctx, func(s *slacksim.Snapshot) bool {
-		stack := s.Modals(dba1)
-		for _, v := range stack {
+		for _, v := range s.Modals(dba1) {
 			if v.Submit != "" {
 				view = v
 			}
 		}
-		return view.ID != ""
+		return view.ID != "" || !strings.Contains(textOf(s, ts), heldWords)
 	})
-	if err != nil {
+	if err != nil || view.ID == "" { // the statement of before the bot's death counts
 		return err
 	}
 	_, err = w.slack.SubmitModal(ctx, dba1, view.ID, map[string]string{"text": w.pair.Name})

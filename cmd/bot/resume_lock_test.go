@@ -136,7 +136,7 @@ func TestTwoBotsOneLock(t *testing.T) {
 			u.press(dba1, ts, "approve")
 			u.message(ts, "1 of 2 approvals")
 			u.press(dba2, ts, "approve")
-			text := u.message(ts, "Nothing changed", "aborted", ": done")
+			text := u.message(ts, ": taken back", ": done", ": outcome unknown")
 			if !strings.Contains(text, "somebody else works on orders") {
 				t.Errorf("the second bot's request says:\n%s", text)
 			}
