@@ -296,7 +296,8 @@ func (e *encore) judge() {
 			break
 		}
 		if len(e.outcome.Todo) > 0 {
-			e.t.Errorf("it succeeded, but leaves to people: %q", e.outcome.Todo)
+			e.wantReason()
+			break
 		}
 		e.wantWhole(to, from)
 	case approvals.Aborted:
@@ -315,6 +316,18 @@ func (e *encore) judge() {
 	}
 	e.atMostOnePrimary()
 	e.noLoss()
+}
+
+// wantReason: something may be left for people only where a step was made to
+// fail, and then the promoted node serves all the same.
+func (e *encore) wantReason() {
+	e.t.Helper()
+	if e.fail == "" {
+		e.t.Errorf("it succeeded, but leaves to people: %q", e.outcome.Todo)
+	}
+	if s := e.serverState(e.outcome.NewPrimary); !s.up || s.standby {
+		e.t.Errorf("%s is said to be the primary, and is %+v", e.outcome.NewPrimary, s)
+	}
 }
 
 // wantAlone: a promoted node that takes writes without a standby, as its policy says.

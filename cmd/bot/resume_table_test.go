@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"twokey/actions"
+	"twokey/approvals"
 )
 
 // resumeAll makes TestBotDies kill the bot at every moment of every drama
@@ -101,9 +104,60 @@ func TestBotDies(t *testing.T) {
 func (d drama) playWithDeath(t *testing.T, moment string) {
 	t.Helper()
 	e := d.play(t, dieAt+"="+moment)
-	if !e.died {
+	if !e.died && !*resumeAll { // of all moments a few lie on ways that are not always taken
 		t.Errorf("the bot never came to this moment")
 	}
 	e.judge()
+	t.Logf("died %t, ended %s, left to do: %q", e.died, e.request.State, e.outcome.Todo)
+}
+
+// failing are the moments at which a plain run lets a step fail.
+var failing = map[string][]string{
+	plannedBlock.name: {
+		"after step lock dc2", "after step prepare dc2", "before step stop dc1", "after step stop dc1", "before step gate dc2",
+		"before step follow dc1", "before step promote dc2", "after step promote dc2", "before step probe dc2", "before step tidy dc1",
+	},
+	plannedDegrade.name: {"after step prepare dc2", "after step gate dc2"},
+	disaster.name:       {"after step freeze dc2", "before step fence dc1", "before step settle dc2", "after step promote dc2", "before step rejoin dc1"},
+	rejoining.name:      {"before step rejoin dc1", "before step synchronous dc2"},
+}
+
+// TestStepFails: a step fails, before it did anything or after it did all.
+// Before the promotion everything is taken back, after it nothing is.
+func TestStepFails(t *testing.T) {
+	t.Parallel()
+	for _, d := range []drama{plannedBlock, plannedDegrade, disaster, rejoining} {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			moments := failing[d.name]
+			if *resumeAll {
+				moments = slices.DeleteFunc(d.scribe(t), func(m string) bool { return !strings.Contains(m, " step ") })
+			}
+			for _, m := range moments {
+				t.Run(m, func(t *testing.T) {
+					t.Parallel()
+					d.playWithFailure(t, m)
+				})
+			}
+		})
+	}
+}
+
+func (d drama) playWithFailure(t *testing.T, moment string) {
+	t.Helper()
+	d.fail = moment
+	e := d.play(t)
+	e.judge()
 	t.Logf("ended %s, left to do: %q", e.request.State, e.outcome.Todo)
+	if d.kind == actions.KindRejoin {
+		return
+	}
+	promoted := !e.serverState("dc2").standby
+	switch state := e.request.State; {
+	case state == approvals.Aborted && promoted, state == approvals.Succeeded && !promoted:
+		t.Errorf("ended %s, and dc2 is promoted: %t", state, promoted)
+	case state == approvals.Unknown && !promoted && strings.Contains(strings.Join(e.outcome.Todo, " "), "promote it yourself (SELECT pg_promote())"):
+		e.admin("dc2", "SELECT pg_promote()") // as people are told
+		e.noLoss()
+	}
 }
