@@ -171,6 +171,14 @@ func comesBack(u *duel) {
 	u.must(u.load.Until(u.ctx(), 20))
 }
 
+// dies is for a moment at which the old primary may have been started as a
+// standby already, or not yet.
+func dies(u *duel) {
+	u.t.Helper()
+	u.must(u.pair.Node("dc1").Server.Kill(u.ctx()))
+	fails(u)
+}
+
 func fails(u *duel)    { u.takesOver("failover orders -- the other bot") }
 func switches(u *duel) { u.takesOver("switchover orders -- the other bot") }
 
@@ -180,20 +188,23 @@ func switches(u *duel) { u.takesOver("switchover orders -- the other bot") }
 func TestBotThatSlept(t *testing.T) {
 	t.Parallel()
 	needsProc(t)
-	for _, s := range []sleeper{
-		{plannedBlock, "before step prepare dc2", switches, "dc2", approvals.Aborted},
+	for i, s := range []sleeper{ // a plain run takes the first few
 		{plannedBlock, "before step stop dc1", switches, "dc2", approvals.Unknown},
+		{plannedBlock, "before sql dc2 SELECT pg_promote", dies, "dc2", approvals.Unknown},
+		{plannedBlock, "before step promote dc2", comesBack, "dc1", approvals.Unknown},
+		{takenBack, "before step undo dc1", fails, "dc2", approvals.Unknown},
+		{disaster, "before step fence dc1", fails, "dc2", approvals.Unknown},
+		{plannedBlock, "before step prepare dc2", switches, "dc2", approvals.Aborted},
 		{plannedBlock, "before machine dc1 stop", switches, "dc2", approvals.Unknown},
 		{plannedBlock, "before step promote dc2", fails, "dc2", approvals.Unknown},
-		{plannedBlock, "before sql dc2 SELECT pg_promote", fails, "dc2", approvals.Unknown},
-		{plannedBlock, "before step promote dc2", comesBack, "dc1", approvals.Unknown},
 		{plannedBlock, "before step tidy dc1", switches, "dc1", approvals.Unknown},
-		{takenBack, "before step undo dc1", fails, "dc2", approvals.Unknown},
 		{disaster, "before sql dc2 ALTER SYSTEM SET primary_conninfo", fails, "dc2", approvals.Unknown},
-		{disaster, "before step fence dc1", fails, "dc2", approvals.Unknown},
 		{disaster, "before step prepare dc2", fails, "dc2", approvals.Unknown},
 		{disaster, "before sql dc2 SELECT pg_promote", fails, "dc2", approvals.Unknown},
 	} {
+		if i >= 5 && !*resumeAll {
+			break
+		}
 		t.Run(s.name+" "+s.moment+" "+s.primary, func(t *testing.T) {
 			t.Parallel()
 			s.run(t)
