@@ -131,7 +131,7 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 	gateShut := changing("stop dc1", 1, loseStream)
 	for title, row := range map[string]ported{
 		"the lock is held by another bot":                                aborted("lock on dc2: another bot holds this pair's lock", failing("lock", "dc2", 0, actions.ErrLocked)),
-		"the primary's lock hangs":                                       aborted("the lock was not given in time", hanging("lock", "dc1")),
+		"the primary's lock hangs":                                       aborted("asking for the lock took longer than 3s", hanging("lock", "dc1")),
 		"the slot can't be made":                                         aborted("ensure slot is broken", broken("ensure slot", "dc2")),
 		"the slot hangs":                                                 aborted("preparing dc2 took longer than 10s", hanging("ensure slot", "dc2")),
 		"the standby's checkpoint hangs":                                 aborted("the checkpoints before the stop took longer than 30s", hanging("checkpoint", "dc2")),
@@ -160,8 +160,11 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 		"the lock's session is lost before the stop":                     aborted("the pair's lock is lost", changing("checkpoint dc1", 2, loseLock)),
 		"the lock's session is lost before the promotion, and had again": {changing("stop dc1", 1, loseLock), approvals.Succeeded, "dc2", true, "", "dc1 is its synchronous standby"},
 		"the lock's session is lost before the promotion, and another bot has it": {all(changing("stop dc1", 1, loseLock), failing("lock", "dc2", 1, actions.ErrLocked)),
-			approvals.Unknown, "", false, "promote it yourself (SELECT pg_promote())", "another bot holds this pair's lock"},
-		"the gate stays shut and the undo can't be journaled": {all(gateShut, refusing("record undo intent", 1)), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
+			approvals.Unknown, "", false, "Look at the status of orders, and at who else works on it", "another bot holds this pair's lock"},
+		"the lock's session is lost while the gate stays shut, and another bot has it": {all(changing("stop dc1", 1, func(w *world) { loseStream(w); loseLock(w) }), failing("lock", "dc2", 1, actions.ErrLocked)),
+			approvals.Unknown, "", false, "Look at the status of orders, and at who else works on it", "another bot holds this pair's lock"},
+		"the lock's session is lost while the gate stays shut, and had again": {changing("stop dc1", 1, func(w *world) { loseStream(w); loseLock(w) }), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
+		"the gate stays shut and the undo can't be journaled":                 {all(gateShut, refusing("record undo intent", 1)), approvals.Aborted, "dc1", false, "", "dc2 does not have its shutdown checkpoint"},
 		"the new timeline forked before the old one's end": {func(b *bundle) {
 			b.world.risen = func(s *server) { s.forks[len(s.forks)-1].At -= 0x400 }
 		}, approvals.Unknown, "dc2", true, "compare its timeline history", "before the end of the old one"},

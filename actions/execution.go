@@ -185,10 +185,9 @@ func (x *execution) note(ctx context.Context, op Op, node, text string) {
 // lock takes the pair's lock on the new primary first, then on the old one,
 // where that one is to be reached.
 func (x *execution) lock(ctx context.Context) (string, error) {
-	key := x.pair.LockKey()
 	var err error
 	if x.onTo == nil { // an attempt that goes on holds it already
-		x.onTo, err = lockOn(ctx, x.to(), key)
+		x.onTo, err = x.lockOn(ctx, x.to(), lockPatience)
 	}
 	if err != nil {
 		return "", fmt.Errorf("lock on %s: %w", x.plan.To, err)
@@ -196,33 +195,42 @@ func (x *execution) lock(ctx context.Context) (string, error) {
 	if x.plan.Kind != KindSwitchover {
 		return "lock held on " + x.plan.To, nil
 	}
-	if x.onFrom, err = lockOn(ctx, x.from(), key); err != nil {
+	if x.onFrom, err = x.lockOn(ctx, x.from(), lockPatience); err != nil {
 		return "", fmt.Errorf("lock on %s: %w", x.plan.From, err)
 	}
 	return "lock held on both nodes", nil
 }
 
-// lockOn tries until the deadline: a bot that was killed leaves a session that
-// its server only notices after a moment.
-func lockOn(ctx context.Context, db Database, key int64) (Session, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, lockPatience, errors.New("the lock was not given in time"))
+// lockOn tries for so long while another has the lock: a bot that was killed, or
+// cut off, leaves a session that its server only notices after a moment.
+func (x *execution) lockOn(ctx context.Context, db Database, patience time.Duration) (Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the lock was not given in time"))
 	defer cancel()
 	var s Session
+	taken := false // by another, when it was asked last; a server that hangs says nothing of that
 	err := poll(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+		ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "asking for the lock")
+		defer cancel()
 		var err error
-		s, err = db.Lock(ctx, key)
+		s, err = db.Lock(ctx, x.pair.LockKey())
 		if errors.Is(err, ErrLocked) {
+			taken = true
 			return false, nil
 		}
 		return err == nil, err
 	})
-	if err != nil && ctx.Err() != nil {
+	if err != nil && taken {
 		err = errors.Join(ErrLocked, err)
 	}
 	return s, err
 }
 
-const lockPatience = 5 * time.Second
+// How long to wait for a lock that another has: at first, and for one that was
+// held and lost, whose session a server notices to be dead by its keepalives.
+const (
+	lockPatience   = 5 * time.Second
+	regainPatience = 15 * time.Second
+)
 
 // recheck observes again and compares with the plan's facts.
 func (x *execution) recheck(ctx context.Context) (string, error) {

@@ -148,7 +148,7 @@ func (x *execution) tryFence(ctx context.Context) (clear Clearance, unproven err
 // cleared is the clearance of a fence that was proven; where it wasn't a named
 // person has to answer for it.
 func (x *execution) cleared(ctx context.Context, clear Clearance, err error) (Clearance, error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || errors.Is(err, errLockGone) { // nobody needs to be asked
 		return Clearance{}, errors.Join(err, context.Cause(ctx))
 	}
 	if err == nil {
@@ -197,6 +197,9 @@ func (x *execution) powerOff(ctx context.Context) (Clearance, error) {
 	}
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Fence, "the fence of "+x.plan.From)
 	defer cancel()
+	if err := x.holdsLock(ctx); err != nil { // people may have taken their time
+		return Clearance{}, err
+	}
 	if err := f.Off(ctx); err != nil {
 		return Clearance{}, err
 	}
@@ -241,6 +244,10 @@ func (x *execution) unfreeze(ctx context.Context, cause error) ending {
 	if x.promoting {
 		return x.lost(cause, x.perhapsPromoted())
 	}
+	err := x.regainFrozen(ctx)
+	if errors.Is(err, errTakenOver) {
+		return x.lost(errors.Join(cause, err), x.takenOver(fmt.Sprintf("If nobody does, on %s: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To)))
+	}
 	if x.frozen && x.onTo == nil {
 		return x.lost(cause, fmt.Sprintf("%s is frozen and its lock could not be had. On it: ALTER SYSTEM RESET primary_conninfo and reload, so that it can stream again.", x.plan.To))
 	}
@@ -251,6 +258,14 @@ func (x *execution) unfreeze(ctx context.Context, cause error) ending {
 	}
 	x.tidyUndone(context.WithoutCancel(ctx))
 	return ending{cause: approvals.Abort, why: fmt.Sprintf("%v. %s was not promoted and is not frozen any more; %s is as it was, or off where it was fenced.", cause, x.plan.To, x.plan.From)}
+}
+
+// regainFrozen asks for the lock of a standby that this attempt may have frozen.
+func (x *execution) regainFrozen(ctx context.Context) error {
+	if !x.frozen {
+		return nil
+	}
+	return x.regain(ctx, true)
 }
 
 func (x *execution) thawStandby(ctx context.Context) (string, error) {

@@ -92,26 +92,30 @@ func (x *execution) promote(ctx context.Context, clear Clearance) error {
 	if _, sent := errors.AsType[*Uncertain](err); err == nil || sent {
 		return err
 	}
-	return x.promoteAnew(ctx, err)
+	return x.promoteAnew(ctx, clear, err)
 }
 
 // promoteAnew is for a promotion that was surely not sent: the session that
-// held the lock was lost. What clears it still stands (the old primary is off,
-// stopped or a standby already), so it is sent in a new session with the lock.
-func (x *execution) promoteAnew(ctx context.Context, cause error) error {
-	x.onTo.Close()
-	x.onTo = nil
-	s, err := lockOn(ctx, x.to(), x.pair.LockKey())
+// held the lock was lost. Whoever had the lock in between may have started the
+// old primary again, so what cleared the promotion is derived once more before
+// it is sent in a new session with the lock.
+func (x *execution) promoteAnew(ctx context.Context, clear Clearance, cause error) error {
+	err := x.regain(ctx, true)
+	if err == nil {
+		err = x.clearedStill(ctx, clear.kind)
+	}
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	x.onTo = s
-	return s.Promote(ctx)
+	return x.onTo.Promote(ctx)
 }
 
 func (x *execution) promotionLost(ctx context.Context, err error) ending {
 	if ferr := x.flush(ctx); ferr != nil {
 		x.log.Error("the journal is behind", "error", ferr)
+	}
+	if errors.Is(err, errTakenOver) {
+		return x.lost(err, x.takenOver(fmt.Sprintf("If nobody does, %s is in recovery and %s is off or a standby: promote %s yourself (SELECT pg_promote()), then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From)))
 	}
 	if _, sent := errors.AsType[*Uncertain](err); !sent {
 		return x.lost(err, fmt.Sprintf("%s was not promoted, and %s is not a primary any more. When %s answers again, promote it yourself (SELECT pg_promote()); then ask for a rejoin of %s. Don't start %s as a primary.", x.plan.To, x.plan.From, x.plan.To, x.plan.From, x.plan.From))
@@ -209,6 +213,10 @@ func (x *execution) finishPair(ctx context.Context, followed error) ending {
 	if err != nil && ctx.Err() != nil {
 		return ending{interrupted: true}
 	}
+	if errors.Is(err, errTakenOver) {
+		x.out.Serving = ""
+		return x.lost(err, x.takenOver(fmt.Sprintf("If nobody does: ask for a rejoin of %s.", x.plan.From)))
+	}
 	if err != nil {
 		x.todo("%s is not a synchronous standby yet (%v). Mend what it names, then ask for `/pg rejoin %s`.", x.plan.From, err, x.plan.Pair)
 	}
@@ -257,6 +265,9 @@ func (x *execution) rejoin(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Rejoin, "the rejoin of "+x.plan.From)
 	defer cancel()
+	if err := x.regain(ctx, false); err != nil {
+		return "", err
+	}
 	old, _ := x.pair.Node(x.plan.From)
 	if err := x.to().EnsureSlot(ctx, old.Slot); err != nil {
 		return "", err
@@ -341,6 +352,9 @@ func (x *execution) synchronous(ctx context.Context) (string, error) {
 	if err := x.awaitStandby(ctx, func(s Standby) bool { return s.State == "streaming" }); err != nil {
 		return "", err
 	}
+	if err := x.regain(ctx, false); err != nil {
+		return "", err
+	}
 	text, err := x.names(ctx, x.plan.From)
 	if err != nil {
 		return "", err
@@ -386,6 +400,9 @@ func (x *execution) tidy(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "dropping the old slot")
 	defer cancel()
 	now, _ := x.pair.Node(x.plan.To)
+	if err := x.regain(ctx, false); err != nil {
+		return "", err
+	}
 	return "slot " + now.Slot + " dropped", x.from().DropSlot(ctx, now.Slot)
 }
 

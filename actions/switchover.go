@@ -56,8 +56,14 @@ func (x *execution) prepare(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "preparing "+x.plan.To)
 	defer cancel()
 	old, _ := x.pair.Node(x.plan.From)
+	if err := x.holdsLock(ctx); err != nil {
+		return "", err
+	}
 	if err := x.to().EnsureSlot(ctx, old.Slot); err != nil {
 		return "", fmt.Errorf("slot %s: %w", old.Slot, err)
+	}
+	if err := x.holdsLock(ctx); err != nil {
+		return "", err
 	}
 	want := ""
 	if x.plan.After == Block {
@@ -185,6 +191,9 @@ func (x *execution) setMark(ctx context.Context) error {
 func (x *execution) stop(ctx context.Context) (string, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "ordering the stop")
 	defer cancel()
+	if err := x.holdsLock(ctx); err != nil { // the last look and the intent may lie long back
+		return "", err
+	}
 	return "fast shutdown ordered", x.machine().Stop(ctx)
 }
 
@@ -244,7 +253,11 @@ func (x *execution) takeBack(ctx context.Context, cause error, stopped bool) end
 		x.log.Error("the journal is behind", "error", err)
 	}
 	if stopped {
-		if err := x.undo(ctx); err != nil {
+		err := x.undo(ctx)
+		if errors.Is(err, errTakenOver) {
+			return x.lost(errors.Join(cause, err), x.takenOver(fmt.Sprintf("If nobody does, and %s is in recovery: start %s by hand as it is, as the primary that it was.", x.plan.To, x.plan.From)))
+		}
+		if err != nil {
 			return x.lost(errors.Join(cause, err), fmt.Sprintf("Start %s by hand as it is, as the primary that it was; %s was not promoted and must not be.", x.plan.From, x.plan.To))
 		}
 	}
@@ -286,12 +299,18 @@ func (x *execution) whyTakenBack(cause error, stopped bool) string {
 
 // restart brings the old primary back, through a hard stop if it hangs.
 func (x *execution) restart(ctx context.Context) (string, error) {
-	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "starting "+x.plan.From+" again")
-	defer cancel()
 	if x.neverStopped(ctx) {
 		return x.plan.From + " still serves", nil
 	}
+	if err := x.mayRestart(ctx); err != nil {
+		return "", err
+	}
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "starting "+x.plan.From+" again")
+	defer cancel()
 	if err := x.machine().StopHard(ctx); err != nil {
+		return "", err
+	}
+	if err := x.mayRestart(ctx); err != nil {
 		return "", err
 	}
 	if err := x.machine().Start(ctx); err != nil {
@@ -304,9 +323,23 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 	return x.plan.From + " is the primary again", err
 }
 
+// mayRestart fails with errTakenOver when somebody else has the pair by now, or
+// the new primary was promoted. Where that one can't be asked, the old one is
+// started all the same: this attempt did not promote, and somebody has to serve.
+func (x *execution) mayRestart(ctx context.Context) error {
+	err := x.regain(ctx, true)
+	if err != nil && !errors.Is(err, errTakenOver) {
+		x.log.Warn("the old primary is started without the pair's lock", "error", err)
+		return nil
+	}
+	return err
+}
+
 // neverStopped says whether the old primary answers as one, again and again: the
 // order to stop never reached it, and it must not be stopped hard.
 func (x *execution) neverStopped(ctx context.Context) bool {
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "looking whether "+x.plan.From+" still serves")
+	defer cancel()
 	looks := 0
 	err := poll(ctx, 100*time.Millisecond, func(ctx context.Context) (bool, error) {
 		o := x.from().Observe(ctx)
@@ -330,7 +363,15 @@ func (x *execution) tidyUndone(ctx context.Context) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Effect, "tidying up")
 	defer cancel()
 	old, _ := x.pair.Node(x.plan.From)
-	if err := x.to().DropSlot(ctx, old.Slot); err != nil {
+	err := x.regain(ctx, true)
+	if errors.Is(err, errTakenOver) {
+		x.log.Warn("nothing is tidied up", "error", err)
+		return
+	}
+	if err == nil {
+		err = x.to().DropSlot(ctx, old.Slot)
+	}
+	if err != nil {
 		x.todo("Drop slot %s on %s: it keeps WAL that nobody needs (%v).", old.Slot, x.plan.To, err)
 	}
 	if x.plan.After == Degrade {

@@ -44,7 +44,7 @@ func (v view) standing() markup {
 	case approvals.Succeeded:
 		return "done"
 	case approvals.Aborted:
-		return "taken back, nothing changed"
+		return v.takenBack()
 	case approvals.Failed:
 		return "failed half way"
 	case approvals.Unknown:
@@ -56,6 +56,14 @@ func (v view) standing() markup {
 		return say("%s by %s", string(r.State), string(r.EndedBy))
 	}
 	return esc(string(r.State))
+}
+
+// takenBack doesn't say that nothing changed where a node may have been fenced.
+func (v view) takenBack() markup {
+	if v.outcome.Serving == "" {
+		return "taken back"
+	}
+	return "taken back, nothing changed"
 }
 
 // running names the step that is under way.

@@ -39,16 +39,24 @@ func heldMessage(v view) message {
 
 // resultLine is an execution's end in one sentence.
 func (v view) resultLine() markup {
-	o := v.outcome
 	switch v.request.State {
 	case approvals.Succeeded:
 		return v.successLine()
 	case approvals.Aborted:
-		return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(orElse(o.Serving, v.plan.From)), sentence(v.request.Why))
+		return v.abortLine()
 	case approvals.Failed:
 		return say(":x: *Stopped half way.* %s %s", sentence(v.request.Why), v.servingLine())
 	}
 	return say(":rotating_light: *What is true now must be looked at.* %s %s", sentence(v.request.Why), v.servingLine())
+}
+
+// abortLine says that a node serves only where that was seen: the old primary
+// of a failover that was taken back is still gone, or fenced by now.
+func (v view) abortLine() markup {
+	if v.outcome.Serving == "" {
+		return say(":leftwards_arrow_with_hook: *Nobody was promoted.* %s %s", sentence(v.request.Why), v.servingLine())
+	}
+	return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(v.outcome.Serving), sentence(v.request.Why))
 }
 
 func (v view) successLine() markup {

@@ -35,5 +35,11 @@ func (f pidFile) Status() string { return f.status }
 func (r record) Start() uint64             { return uint64(r.start) }
 func (r record) End(segment uint64) uint64 { return uint64(r.end(segment)) }
 
+// ClearStale and RemovePidFile are what a start does about an old postmaster.pid.
+var (
+	ClearStale    = Server.clearStale
+	RemovePidFile = Server.removePidFile
+)
+
 // Lines gives pg_waldump's lines of a server's log.
 var Walk = Server.walk

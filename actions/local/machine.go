@@ -32,6 +32,9 @@ var _ actions.Machine = (*Machine)(nil)
 // ErrStillPrimary means that the server runs and would take writes: it must be stopped or fenced first.
 var ErrStillPrimary = errors.New("the server still runs as a primary")
 
+// ErrNotPrimary means that the server that was to be stopped is a standby.
+var ErrNotPrimary = errors.New("the server is a standby, not the primary that was to be stopped")
+
 // ErrNotClean means that the server's last run did not end in good order, so that it can't just follow.
 var ErrNotClean = errors.New("the server was not shut down in good order")
 
@@ -78,8 +81,18 @@ func (m *Machine) Read(ctx context.Context) (actions.Power, error) {
 	return actions.PowerOff, nil
 }
 
-// Stop implements [actions.Machine].
-func (m *Machine) Stop(ctx context.Context) error { return m.Server.OrderFast(ctx) }
+// Stop implements [actions.Machine]. It refuses a standby with [ErrNotPrimary]: what is to be stopped is a
+// primary, and whoever finds another there has slept while the roles changed.
+func (m *Machine) Stop(ctx context.Context) error {
+	standby, err := m.Server.exists("standby.signal")
+	if err == nil && standby {
+		err = ErrNotPrimary
+	}
+	if err != nil {
+		return fmt.Errorf("stop the server in %s: %w", m.Server.DataDir, err)
+	}
+	return m.Server.OrderFast(ctx)
+}
 
 // Stopped implements [actions.Machine]. A server here has nobody who would start it again by itself.
 func (m *Machine) Stopped(ctx context.Context) error { return m.Server.Gone(ctx) }

@@ -136,7 +136,7 @@ func (m *Machine) quiesce(ctx context.Context, progress func(string)) error {
 	if err := m.Server.StopFast(ctx); err != nil {
 		return err
 	}
-	return m.Server.clearStale()
+	return m.Server.clearStale(ctx)
 }
 
 // makeFit brings the stopped server's data to a point in the source's history.

@@ -29,6 +29,8 @@ type Server struct {
 	LogFile string
 	// User is whom the programs run as; nil is the caller.
 	User *User
+	// Env is added to the server's environment, "name=value" each.
+	Env []string
 }
 
 // ErrUnfit means that the data folder may not be started: a pg_rewind into it was not finished.

@@ -293,6 +293,32 @@ func zombie(t *testing.T) int {
 }
 
 // TestChildrenThatOutliveTheirPostmaster: killed alone, it leaves children that may still acknowledge.
+// TestStartThatSlept: whoever wanted to start a server looked, slept, and finds
+// another's server there. That one keeps its postmaster.pid, without which a
+// second one would be let into its data folder.
+func TestStartThatSlept(t *testing.T) {
+	t.Parallel()
+	s := newAlone(t)
+	s.start()
+	path := filepath.Join(s.DataDir, "postmaster.pid")
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := local.ClearStale(s.Server, s.ctx); err == nil {
+		t.Error("the file of a running server was taken for a stale one")
+	}
+	if err := local.RemovePidFile(s.Server, []byte("1\nan older one\n")); err == nil {
+		t.Error("a file that changed since it was judged was removed")
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(before) {
+		t.Errorf("postmaster.pid is %q, %v", after, err)
+	}
+	if _, err := os.Stat(path + ".stale"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("postmaster.pid.stale: %v", err)
+	}
+}
+
 func TestChildrenThatOutliveTheirPostmaster(t *testing.T) {
 	t.Parallel()
 	s := newAlone(t)

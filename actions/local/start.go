@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,9 @@ func (s Server) Start(ctx context.Context) (Process, error) {
 	}
 	if err := s.mayStart(ctx); err != nil {
 		return Process{}, fmt.Errorf("start the server in %s: %w", s.DataDir, err)
+	}
+	if ctx.Err() != nil { // the process may have slept since it looked
+		return Process{}, fmt.Errorf("start the server in %s: %w", s.DataDir, context.Cause(ctx))
 	}
 	pid, err := s.spawn()
 	if err != nil {
@@ -60,7 +64,7 @@ func (s Server) mayStart(ctx context.Context) error {
 	if len(left) > 0 {
 		return fmt.Errorf("%w: processes %v", ErrLeftovers, left)
 	}
-	return s.clearStale()
+	return s.clearStale(ctx)
 }
 
 // endedTidily tells that the last run ended in good order and left no postmaster.pid. The clean state is written
@@ -74,21 +78,48 @@ func (s Server) endedTidily() bool {
 // clearStale removes a postmaster.pid that PostgreSQL itself would stumble over although nothing runs: it takes
 // any process of the recorded number for a postmaster, also a zombie, and refuses an empty file. One that names
 // no process is left to it, for its own checks are the better guard against two starts at once.
-func (s Server) clearStale() error {
-	file, err := s.readPidFile()
+//
+// Whoever calls this saw that nothing runs, but may have slept since. A server that was started meanwhile must
+// keep its file: without it PostgreSQL lets a second one into the same data folder, and ends the first. So the
+// file is moved aside, and goes back when it isn't the one that was judged.
+func (s Server) clearStale(ctx context.Context) error {
+	judged, err := os.ReadFile(s.file("postmaster.pid"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	file, err := parsePidFile(string(judged))
 	if err != nil && !errors.Is(err, errHalfWritten) {
 		return err
 	}
 	if err == nil && !processExists(file.pid) {
 		return nil
 	}
-	if err := os.Remove(s.file("postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if _, running, err := s.Running(ctx); err != nil || running {
+		return errors.Join(err, errStartedMeanwhile)
+	}
+	return s.removePidFile(judged)
+}
+
+var errStartedMeanwhile = errors.New("a server was started there meanwhile")
+
+// removePidFile removes postmaster.pid if it is still the one that was judged.
+func (s Server) removePidFile(judged []byte) error {
+	here, aside := s.file("postmaster.pid"), s.file("postmaster.pid.stale")
+	if err := os.Rename(here, aside); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
 		return err
 	}
-	return nil
+	moved, err := os.ReadFile(aside)
+	if err == nil && bytes.Equal(moved, judged) {
+		return os.Remove(aside)
+	}
+	back := os.Link(aside, here) // never over another one
+	return errors.Join(err, errStartedMeanwhile, back, os.Remove(aside))
 }
 
 func processExists(pid int) bool {
@@ -119,7 +150,7 @@ func (s Server) spawn() (int, error) {
 		args = append(args, "-p", strconv.Itoa(s.Port))
 	}
 	cmd := exec.Command(s.Programs.Path("postgres"), args...)
-	cmd.Env, cmd.Dir = s.Programs.Env(), s.DataDir
+	cmd.Env, cmd.Dir = append(s.Programs.Env(), s.Env...), s.DataDir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User.credential()}
 	if err := cmd.Start(); err != nil {

@@ -42,7 +42,7 @@ func findsAll(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	_, closeAll, err := handsOf(cfg, secrets)
+	_, closeAll, err := handsOf(cfg, secrets, nil)
 	if err == nil {
 		closeAll()
 	}

@@ -76,6 +76,9 @@ type demo struct {
 	settings string                                     // more lines of the pair's configuration, for tests
 	disk     bool                                       // the data lies on disk, for benchmarks
 	at       func(context.Context, actions.Point) error // faults, for tests
+	wrap     func(map[string]actions.Hands)             // other hands, for tests
+	sandbox  sandbox.Options                            // of the pair, for tests
+	ports    map[string]int                             // where the bot finds a node, for tests; else the node's own
 	say      io.Writer                                  // for people, beside the output
 	out      io.Writer
 	log      *slog.Logger
@@ -132,7 +135,9 @@ func (d *demo) openPair(ctx context.Context) error {
 	}
 	fmt.Fprintf(d.say, "Making a primary and a synchronous standby with %s …\n", programs)
 	began := time.Now()
-	d.pair, err = sandbox.New(ctx, sandbox.Options{Programs: programs, Memory: !d.disk, Janitor: d.keeper})
+	opt := d.sandbox
+	opt.Programs, opt.Memory, opt.Janitor = programs, !d.disk, d.keeper
+	d.pair, err = sandbox.New(ctx, opt)
 	if err != nil {
 		return err
 	}
@@ -171,7 +176,7 @@ func (d *demo) openService(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.service, err = newService(cfg, secrets, d.log, d.at); err != nil {
+	if d.service, err = newService(cfg, secrets, d.log, seams{at: d.at, wrap: d.wrap}); err != nil {
 		return err
 	}
 	d.onClose(d.service.close)
@@ -294,6 +299,9 @@ schedule:
 		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.reportSchedule(), d.timeouts,
 		d.pair.Name, d.pair.Database, sandbox.AppRole, d.settings)
 	for _, n := range d.pair.Actions().Nodes {
+		if port, ok := d.ports[n.Name]; ok {
+			n.Port = uint16(port)
+		}
 		text += d.nodeText(n, d.pair.Node(n.Name), files["bot-password"])
 	}
 	return text

@@ -9,8 +9,9 @@ import (
 )
 
 // handsOf makes every pair's drivers. They connect to nothing yet; close ends
-// what they connect to later.
-func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]actions.Hands, closeAll func(), err error) {
+// what they connect to later. dial, where it isn't nil, gives how each node is
+// dialled; else that is the driver's own way.
+func handsOf(cfg config.Config, secrets config.Secrets, dial func(node string) postgres.DialFunc) (hands map[string]actions.Hands, closeAll func(), err error) {
 	hands = map[string]actions.Hands{}
 	var nodes []*postgres.Node
 	closeAll = func() {
@@ -21,7 +22,7 @@ func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]action
 	for _, p := range cfg.Pairs {
 		h := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}, Fencers: map[string]actions.Fencer{}}
 		for i, n := range p.Nodes {
-			db, err := databaseOf(cfg, p, n, secrets)
+			db, err := databaseOf(cfg, p, n, secrets, dial)
 			if err != nil {
 				closeAll()
 				return nil, nil, fmt.Errorf("pair %s, node %s: %w", p.Name, n.Name, err)
@@ -41,8 +42,13 @@ func handsOf(cfg config.Config, secrets config.Secrets) (hands map[string]action
 	return hands, closeAll, nil
 }
 
-func databaseOf(cfg config.Config, p config.Pair, n config.Node, secrets config.Secrets) (*postgres.Node, error) {
+func databaseOf(cfg config.Config, p config.Pair, n config.Node, secrets config.Secrets, dial func(string) postgres.DialFunc) (*postgres.Node, error) {
+	var way postgres.DialFunc
+	if dial != nil {
+		way = dial(n.Name)
+	}
 	return postgres.New(postgres.Options{
+		Dial: way,
 		Node: n.Domain(), AppDatabase: p.Database, Schemas: p.Schemas,
 		User: n.User, Password: secrets.Password(p.Name, n.Name), PassFile: n.Passfile,
 		SSLMode: n.SSLMode, RootCert: n.SSLRootCert, Cert: n.SSLCert, Key: n.SSLKey,

@@ -68,7 +68,7 @@ func look(cmd *cobra.Command, cfg config.Config, secrets config.Secrets, what, p
 
 // lookDirectly observes and judges without a store.
 func lookDirectly(ctx context.Context, cfg config.Config, secrets config.Secrets, pair string) ([]actions.Report, error) {
-	hands, closeHands, err := handsOf(cfg, secrets)
+	hands, closeHands, err := handsOf(cfg, secrets, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,10 +47,14 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-func mainWith(args []string, io streams) int {
+func mainWith(args []string, io streams) int { return mainWithin(args, io, seams{}) }
+
+// mainWithin is mainWith for tests that stand between the served bot and its
+// servers.
+func mainWithin(args []string, io streams, test seams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := newRoot(io)
+	root := newRoot(io, test)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

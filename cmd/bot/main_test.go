@@ -29,7 +29,11 @@ const asProgram = "TWOKEY_TEST_RUN_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	janitor.MaybeRun()
 	if os.Getenv(asProgram) != "" {
-		os.Exit(mainWith(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+		test, err := fateOf(os.Getenv)
+		if err != nil {
+			panic(err)
+		}
+		os.Exit(mainWithin(os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, test))
 	}
 	os.Exit(m.Run())
 }

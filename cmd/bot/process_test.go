@@ -21,12 +21,19 @@ type program struct {
 	cmd   *exec.Cmd
 	lines chan string // of stderr and stdout
 	done  chan error
+	gone  chan struct{} // closed when it has ended
 }
 
 func startProgram(t testing.TB, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 10000), done: make(chan error, 1)}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	return startProgramIn(t, nil, args...)
+}
+
+// startProgramIn adds to the program's environment.
+func startProgramIn(t testing.TB, env []string, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, cmd: exec.Command(os.Args[0], args...), lines: make(chan string, 10000), done: make(chan error, 1), gone: make(chan struct{})}
+	p.cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	r, w := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = w, w
@@ -35,6 +42,7 @@ func startProgram(t testing.TB, args ...string) *program {
 	}
 	go func() {
 		p.done <- errors.Join(p.cmd.Wait(), w.Close())
+		close(p.gone)
 	}()
 	go func() {
 		defer close(p.lines)

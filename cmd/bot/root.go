@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRoot(io streams) *cobra.Command {
+func newRoot(io streams, test seams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bot",
 		Short: "Two-person PostgreSQL failover from Slack",
@@ -19,7 +19,7 @@ an ops channel, and proves before it acts that no acknowledged write is lost.`,
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newServe(), newDemo(), newStatus(), newVerify(), newHealth(), newGuard(), newConfig(), newVersion())
+	root.AddCommand(newServe(test), newDemo(), newStatus(), newVerify(), newHealth(), newGuard(), newConfig(), newVersion())
 	return root
 }
 

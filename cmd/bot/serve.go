@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newServe() *cobra.Command {
+func newServe(test seams) *cobra.Command {
 	var file string
 	var debug bool
 	cmd := &cobra.Command{
@@ -25,7 +25,7 @@ func newServe() *cobra.Command {
 				level = slog.LevelDebug
 			}
 			log := newLogger(os.Stderr, level)
-			s, err := newService(cfg, secrets, log, nil)
+			s, err := newService(cfg, secrets, log, test)
 			if err != nil {
 				return err
 			}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"twokey/actions"
+	"twokey/actions/postgres"
 	"twokey/actions/watch"
 	"twokey/approvals"
 	"twokey/bot"
@@ -37,14 +38,24 @@ type service struct {
 	closers   []func() error
 }
 
+// seams let tests into an execution: at before and after every effect, wrap
+// between it and the servers, journal between it and the store, dial into every
+// node's connections. The program itself leaves all of them nil.
+type seams struct {
+	at      func(context.Context, actions.Point) error
+	wrap    func(map[string]actions.Hands)
+	journal func(actions.Journal) actions.Journal
+	dial    func(node string) postgres.DialFunc
+}
+
 // newService opens and wires everything; nothing runs yet. On an error nothing
 // stays open.
-func newService(cfg config.Config, secrets config.Secrets, log *slog.Logger, at func(context.Context, actions.Point) error) (*service, error) {
+func newService(cfg config.Config, secrets config.Secrets, log *slog.Logger, test seams) (*service, error) {
 	s := &service{log: log, cfg: cfg}
 	for _, open := range []func() error{
 		s.openStore,
 		func() error { return s.openDirectory(secrets) },
-		func() error { return s.openDesk(secrets, at) },
+		func() error { return s.openDesk(secrets, test) },
 		func() error { return s.openBot(secrets) },
 		s.openWatch,
 		s.openListeners,
@@ -76,18 +87,25 @@ func (s *service) openStore() (err error) {
 	return err
 }
 
-func (s *service) openDesk(secrets config.Secrets, at func(context.Context, actions.Point) error) error {
-	hands, closeHands, err := handsOf(s.cfg, secrets)
+func (s *service) openDesk(secrets config.Secrets, test seams) error {
+	hands, closeHands, err := handsOf(s.cfg, secrets, test.dial)
 	if err != nil {
 		return err
 	}
 	s.onClose(func() error { closeHands(); return nil })
+	if test.wrap != nil {
+		test.wrap(hands)
+	}
+	journal := actions.Journal(s.store)
+	if test.journal != nil {
+		journal = test.journal(journal)
+	}
 	s.desk, err = actions.NewDesk(actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
-		Directory: s.directory, Store: s.store, Journal: s.store, Memory: s.store,
+		Directory: s.directory, Store: s.store, Journal: journal, Memory: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
-		Log: s.log, At: at,
+		Log: s.log, At: test.at,
 	})
 	return err
 }

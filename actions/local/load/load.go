@@ -34,6 +34,18 @@ type Options struct {
 	Every time.Duration
 	// Patience bounds one attempt, so that a blocked commit becomes unknown.
 	Patience time.Duration
+	// From is the lowest id, so that several loads can share a table.
+	From int64
+	// Stay keeps a connection on which a row was refused: for a load of one node, whose role may change.
+	Stay bool
+}
+
+// Ack is one acknowledged row. Server is the address that acknowledged it; the
+// commit happened between Sent and Returned.
+type Ack struct {
+	ID             int64
+	Server         string
+	Sent, Returned time.Time
 }
 
 // Load is a running write load.
@@ -43,9 +55,9 @@ type Load struct {
 	done   sync.WaitGroup
 
 	mu     sync.Mutex
-	acked  []int64
-	times  []time.Time
+	acks   []Ack
 	unsure []int64
+	open   []int64
 	tally  Tally
 }
 
@@ -62,7 +74,7 @@ func Start(ctx context.Context, opt Options) *Load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Load{opt: opt, cancel: cancel}
 	for i := range opt.Sessions {
-		l.done.Go(func() { l.session(ctx, int64(i)) })
+		l.done.Go(func() { l.session(ctx, opt.From+int64(i)) })
 	}
 	return l
 }
@@ -122,18 +134,21 @@ func (l *Load) connection(ctx context.Context, next int64) int64 {
 func (l *Load) one(ctx context.Context, conn *pgx.Conn, insert string, id int64, warned *bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, l.opt.Patience)
 	defer cancel()
+	ack := Ack{ID: id, Server: conn.PgConn().Conn().RemoteAddr().String(), Sent: time.Now()}
 	_, err := conn.Exec(ctx, insert, id)
+	ack.Returned = time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case err == nil && *warned:
 		l.tally.NotCovered++
+		l.open = append(l.open, id)
 	case err == nil:
 		l.tally.Acknowledged++
-		l.acked, l.times = append(l.acked, id), append(l.times, time.Now())
+		l.acks = append(l.acks, ack)
 	case surelyNot(err):
 		l.tally.Refused++
-		return false // a connection that is refused once may be to the wrong node now
+		return l.opt.Stay && !conn.IsClosed() // else: one that is refused once may be to the wrong node now
 	default:
 		l.tally.Unknown++
 		l.unsure = append(l.unsure, id)
@@ -198,7 +213,12 @@ func (l *Load) Next(from time.Time) time.Time {
 func (l *Load) acknowledged() []time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.SortedFunc(slices.Values(l.times), time.Time.Compare)
+	times := make([]time.Time, 0, len(l.acks))
+	for _, a := range l.acks {
+		times = append(times, a.Returned)
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return times
 }
 
 // Lost reads the table and returns the acknowledged ids that are not in it.
@@ -218,12 +238,27 @@ func (l *Load) Lost(ctx context.Context, conn *pgx.Conn) ([]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var lost []int64
-	for _, id := range l.acked {
-		if !there[id] {
-			lost = append(lost, id)
+	for _, a := range l.acks {
+		if !there[a.ID] {
+			lost = append(lost, a.ID)
 		}
 	}
 	return lost, nil
+}
+
+// Acks are the acknowledged rows so far, in the order in which their answers came.
+func (l *Load) Acks() []Ack {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.acks)
+}
+
+// Doubtful are the rows that may be there or not: those whose fate is unknown,
+// and those that were acknowledged by a cancelled wait and are not covered.
+func (l *Load) Doubtful() (unknown, notCovered []int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.unsure), slices.Clone(l.open)
 }
 
 // Until waits until the load has been acknowledged n more times than now.

@@ -76,7 +76,7 @@ func (n *Node) configure(settings map[string]string) error {
 		"postgresql.conf":  n.configuration(partner, settings),
 		"replication.conf": n.Upstream.Config(n.Name),
 		"pg_hba.conf":      n.hostBased(n.pair.Database),
-		"passfile":         n.passwords(partner, n.pair.ReplicationPassword.Reveal()),
+		"passfile":         n.passwords(n.pair.ReplicationPassword.Reveal()),
 	} {
 		path := n.file(name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -77,8 +77,8 @@ func (n *Node) hostBased(database string) string {
 
 // passwords is the text of the password file with which this node logs in at its partner. Passwords made here
 // hold no character that would need escaping.
-func (n *Node) passwords(partner *Node, password string) string {
-	return strings.Join([]string{host, strconv.Itoa(partner.Port), "*", pairsql.ReplicationRole, password}, ":") + "\n"
+func (n *Node) passwords(password string) string {
+	return strings.Join([]string{host, strconv.Itoa(n.Upstream.Port), "*", pairsql.ReplicationRole, password}, ":") + "\n"
 }
 
 func (n *Node) file(name string) string { return filepath.Join(n.Dir, name) }

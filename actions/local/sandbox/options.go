@@ -26,6 +26,12 @@ type Options struct {
 	Database string
 	// Settings are added to both configurations, over the sandbox's own.
 	Settings map[string]string
+	// Route gives the port under which a node reaches its partner's: a forwarder's, say. Nil is the port itself.
+	Route func(node string, port int) (int, error)
+	// Prepare is called with a node's name and its new folder, before anything lies in it; nil does nothing.
+	Prepare func(node, dir string) error
+	// Env is added to the servers' environment.
+	Env []string
 	// Janitor is told of the servers and the folder; nil where nobody may kill this process.
 	Janitor *janitor.Janitor
 	// Templates is where clusters are copied from; the zero value is the user's cache.

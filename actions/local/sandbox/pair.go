@@ -120,7 +120,9 @@ func newPair(o Options, user *local.User) (*Pair, error) {
 		}
 	}
 	for _, n := range p.Nodes {
-		n.Upstream = n.upstream()
+		if n.Upstream, err = n.upstream(o.Route); err != nil {
+			return p, err
+		}
 	}
 	return p, nil
 }
@@ -139,9 +141,15 @@ func (p *Pair) newNode(name string, o Options, user *local.User) (*Node, error) 
 		Port:       n.Port,
 		LogFile:    n.file("log"),
 		User:       user,
+		Env:        o.Env,
 	}
 	if err := os.Mkdir(n.Dir, 0o700); err != nil {
 		return n, err
+	}
+	if o.Prepare != nil {
+		if err := o.Prepare(name, n.Dir); err != nil {
+			return n, err
+		}
 	}
 	if err := user.Own(n.Dir); err != nil {
 		return n, err
@@ -152,12 +160,17 @@ func (p *Pair) newNode(name string, o Options, user *local.User) (*Node, error) 
 	return n, nil
 }
 
-func (n *Node) upstream() local.Upstream {
-	partner := n.partner()
-	return local.Upstream{
-		Host: host, Port: partner.Port, User: pairsql.ReplicationRole, Database: pairsql.BotDatabase,
+func (n *Node) upstream(route func(string, int) (int, error)) (local.Upstream, error) {
+	u := local.Upstream{
+		Host: host, Port: n.partner().Port, User: pairsql.ReplicationRole, Database: pairsql.BotDatabase,
 		Passfile: n.file("passfile"), SSLMode: "disable", Slot: n.Slot(),
 	}
+	if route == nil {
+		return u, nil
+	}
+	port, err := route(n.Name, u.Port)
+	u.Port = port
+	return u, err
 }
 
 func (n *Node) partner() *Node {
