@@ -44,6 +44,9 @@ func (v view) resultLine() markup {
 	case approvals.Succeeded:
 		return v.successLine()
 	case approvals.Aborted:
+		if o.Serving == "" { // a failover that was taken back: the old primary is as it was, or off
+			return say(":leftwards_arrow_with_hook: *Nobody was promoted.* %s", sentence(v.request.Why))
+		}
 		return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(orElse(o.Serving, v.plan.From)), sentence(v.request.Why))
 	case approvals.Failed:
 		return say(":x: *Stopped half way.* %s %s", sentence(v.request.Why), v.servingLine())

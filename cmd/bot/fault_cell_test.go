@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"twokey/actions"
 	"twokey/actions/local/faultproxy"
@@ -34,6 +37,17 @@ const (
 	atOperation
 	afterEnd
 )
+
+func (p phase) is(m moment) bool { return p.moment == m }
+
+// beyond says whether the phase lies after that operation's beginning.
+func (p phase) beyond(k actions.Kind, op actions.Op) bool {
+	if p.moment != atOperation {
+		return p.moment == afterEnd
+	}
+	at, of := slices.Index(operations[k], p.op), slices.Index(operations[k], op)
+	return at > of || at == of && p.after
+}
 
 // operations that each kind goes through, in order.
 var operations = map[actions.Kind][]actions.Op{
@@ -86,6 +100,10 @@ func (c cell) meaningless() string {
 		switch {
 		case b.fault.only != "" && b.fault.only != c.kind:
 			return "only a " + string(b.fault.only) + " meets it"
+		case b.fault.ofStandby && b.phase.beyond(c.kind, actions.OpPromote):
+			return newNode + " is no standby any more"
+		case c.kind == actions.KindFailover && b.fault.ofOld && !b.phase.is(beforeRequest) && !b.phase.beyond(c.kind, actions.OpRejoin):
+			return oldNode + " is dead"
 		case b.fault.firstOnly && b.phase.moment != beforeRequest:
 			return "it is a disaster itself, so it comes before the request"
 		}
@@ -209,7 +227,11 @@ func (w *walk) disaster(ctx context.Context) error {
 	for _, b := range w.cell.breaks {
 		itself = itself || b.fault.disaster && b.phase.moment == beforeRequest
 	}
-	if w.cell.kind != actions.KindFailover || itself {
+	if w.cell.kind != actions.KindFailover {
+		return nil
+	}
+	if itself {
+		w.receiverEnds(ctx)
 		return nil
 	}
 	w.down = true
@@ -217,7 +239,26 @@ func (w *walk) disaster(ctx context.Context) error {
 		w.set(linkOld, faultproxy.Cut())
 		return nil
 	}
-	return w.pair.Node(oldNode).Server.Kill(ctx)
+	if err := w.pair.Node(oldNode).Server.Kill(ctx); err != nil {
+		return err
+	}
+	w.receiverEnds(ctx)
+	return nil
+}
+
+// receiverEnds waits until the standby has noticed that its primary is gone: a
+// plan that was made before is stale when it is noticed. A standby that can't be
+// asked, by a fault, is not waited for.
+func (w *walk) receiverEnds(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	err := w.until(ctx, newNode+" receives nothing", func() bool {
+		_, err := w.process(ctx, newNode, "walreceiver")
+		return errors.Is(err, pgx.ErrNoRows)
+	})
+	if err != nil {
+		w.t.Log(err)
+	}
 }
 
 // request2 asks, votes and waits for the end, as people would.

@@ -35,6 +35,10 @@ type fault struct {
 	cut bool
 	// disaster: it is the disaster itself, so that a failover needs no other.
 	disaster bool
+	// ofStandby: it breaks what only a standby has, on dc2.
+	ofStandby bool
+	// ofOld: it breaks what is broken already in a failover until the old primary is rejoined.
+	ofOld bool
 	// only limits it to one kind; empty is both.
 	only actions.Kind
 	// firstOnly: it has a meaning only before the request.
@@ -74,7 +78,7 @@ func linkFaults(l link) []fault {
 	} {
 		all = append(all, fault{
 			name: string(l) + ": " + c.name,
-			cut:  l == linkPair,
+			cut:  l == linkPair, ofOld: l == linkOld,
 			inject: func(_ context.Context, a *arena) (func(context.Context) error, error) {
 				a.set(l, c.rule)
 				return func(context.Context) error { a.set(l, faultproxy.Healed()); return nil }, nil
@@ -89,7 +93,7 @@ func serverFaults(node string) []fault {
 	old := node == oldNode
 	return []fault{
 		{name: node + ": SIGSTOP", cut: old, inject: stopServer(node)},
-		{name: node + ": SIGKILL", disaster: old, inject: killServer(node)},
+		{name: node + ": SIGKILL", disaster: old, ofOld: old, inject: killServer(node)},
 		{name: node + ": disk full", cut: old, options: smallDisk(node), inject: fillDisk(node)},
 		{name: node + ": slow fsync", cut: old, options: slowDisk, inject: slowFsync(node)},
 		{name: node + ": checkpointer stopped", cut: old, inject: stopProcess(node, "checkpointer")},
@@ -98,15 +102,15 @@ func serverFaults(node string) []fault {
 
 func pairFaults() []fault {
 	return []fault{
-		{name: "replay paused", inject: pauseReplay},
-		{name: "promotion answers late", inject: stopProcess(newNode, "startup")},
+		{name: "replay paused", ofStandby: true, inject: pauseReplay},
+		{name: "promotion answers late", ofStandby: true, inject: stopProcess(newNode, "startup")},
 		{name: "impostor under the standby's name", cut: true, inject: impostor, uncovers: true},
 		{name: "waits for the standby cancelled", cut: true, inject: cancelWaits},
 		{name: "synchronous_commit off for the role", cut: true, inject: roleCommitsAlone, uncovers: true},
 		{name: "names changed and changed back", cut: true, inject: namesThereAndBack, uncovers: true},
 		{name: "diverged in the fork's segment, back under block", only: actions.KindFailover, disaster: true, firstOnly: true,
 			options: func(o *arenaOptions) error { o.block = true; return nil }, inject: diverge},
-		{name: "standby restored from an old copy", early: keepOldCopy, inject: restoreOldCopy, cut: true, uncovers: true},
+		{name: "standby restored from an old copy", early: keepOldCopy, inject: restoreOldCopy, ofStandby: true, cut: true, uncovers: true},
 		{name: "Slack down", inject: slackDown},
 	}
 }

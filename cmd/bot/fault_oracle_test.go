@@ -238,17 +238,35 @@ func (a *arena) shows(ctx context.Context, v verdictOn, ts string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	last := ""
+	asked, result := "", ""
 	err := a.slack.Wait(ctx, func(s *slacksim.Snapshot) bool {
 		for _, m := range s.Messages(opsChannel) {
+			text := s.Plain(m, time.Now())
 			if m.TS == ts {
-				last = s.Plain(m, time.Now())
+				asked = text
+			} else if strings.Contains(text, "asked") && strings.Contains(text, stateWords[v.request.State]) {
+				result = text
 			}
 		}
-		return containsAll(last, words)
+		return strings.Contains(asked, words[0]) && containsAll(result, words)
 	})
 	if err != nil {
-		return fmt.Errorf("%w: the message never showed %q:\n%s", errMessage, words, last)
+		return fmt.Errorf("%w: the messages never showed %q:\n%s\n%s", errMessage, words, asked, result)
+	}
+	if old := a.standing(ctx, oldNode); strings.Contains(result, "serves as before") && old.up && !old.primary {
+		return fmt.Errorf("%w: %s is no primary:\n%s", errMessage, oldNode, result)
+	}
+	return a.saysNothingServes(ctx, v, result)
+}
+
+// saysNothingServes: an old primary that was fenced serves nobody.
+func (a *arena) saysNothingServes(ctx context.Context, v verdictOn, result string) error {
+	_, running, err := a.pair.Node(oldNode).Server.Running(ctx)
+	if err != nil || running || v.request.State != approvals.Aborted || v.plan.Kind != actions.KindFailover {
+		return err
+	}
+	if strings.Contains(result, "serves as before") {
+		return fmt.Errorf("%w: %s is off:\n%s", errMessage, oldNode, result)
 	}
 	return nil
 }
