@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ type arena struct {
 	proxies map[link][]*faultproxy.Proxy
 	writers map[string]*load.Load
 	points  points
+	looks   sync.RWMutex // held while nobody may look
+	asked   atomic.Bool  // from when on the world may be shown as it was
 }
 
 // arenaOptions are what a fault or a self-test needs beforehand.

@@ -357,8 +357,10 @@ func (w *walk) answer(ctx context.Context, r approvals.Request, p approvals.Paus
 	cause := approvals.Accept
 	if strings.Contains(p.Question, "would be lost") {
 		cause = approvals.Refuse
-	} else if err := w.pair.Node(oldNode).Server.Kill(ctx); err != nil {
-		return false
+	} else if strings.Contains(p.Question, "you state that "+oldNode+" is off") {
+		if err := w.pair.Node(oldNode).Server.Kill(ctx); err != nil {
+			return false
+		}
 	}
 	_, err := w.service.desk.Answer(ctx, r.ID, approvals.Ballot{Person: "dba-1", Place: r.Place}, cause, p.Statement)
 	w.t.Logf("held: %s: %s (%v)", p.Question, cause, err)
@@ -397,12 +399,7 @@ func (w *walk) judge(ctx context.Context, v verdictOn, ts string) string {
 	serving, err := w.writes(ctx)
 	w.report(err)
 	l := w.settleBooks()
-	uncovers := w.cell.any(func(f fault) bool { return f.uncovers })
-	w.report(exclusive(l, v, max(serving.timeline, 1), uncovers))
-	tolerated := uncovers && v.asked && v.plan.Loss != actions.LossNone
-	if serving.node != "" {
-		w.report(w.data(ctx, l, serving.node, tolerated))
-	}
+	w.report(w.findings(ctx, l, v, serving, w.cell.any(func(f fault) bool { return f.uncovers })))
 	w.t.Logf("%s; acknowledged %v, unknown %d, not covered %d; mended by %q", ended(v), byNode(l.acks), l.unknown, l.notCovered, how)
 	return w.word(v, how)
 }

@@ -24,6 +24,11 @@ func impostor(ctx context.Context, a *arena) (func(context.Context) error, error
 	if err != nil {
 		return nil, err
 	}
+	return a.impersonate(ctx, on)
+}
+
+// impersonate streams from the node as its partner would.
+func (a *arena) impersonate(ctx context.Context, on string) (func(context.Context) error, error) {
 	c, err := a.pretend(ctx, on, strings.ToUpper(a.pair.Actions().Partner(on).Name))
 	if err != nil {
 		return nil, fmt.Errorf("the impostor can't connect: %w", err)

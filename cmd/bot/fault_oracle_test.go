@@ -124,6 +124,42 @@ type verdictOn struct {
 	thawed  time.Time // when taking it back was intended, zero if never
 }
 
+// findings holds what the writers know against the servers. Rows may be lost only
+// where what went wrong stands outside of the promise, and the plan didn't call
+// zero loss proven.
+func (a *arena) findings(ctx context.Context, l ledger, v verdictOn, serving standing, uncovers bool) error {
+	err := exclusive(l, v, max(serving.timeline, 1), uncovers)
+	if serving.node == "" {
+		return err
+	}
+	tolerated := uncovers && v.asked && v.plan.Loss != actions.LossNone
+	return errors.Join(err, a.data(ctx, l, serving.node, tolerated))
+}
+
+// survivor holds the acknowledged rows against the one node that is left, once it
+// has replayed what it received: it is all that there is.
+func (a *arena) survivor(ctx context.Context, l ledger, node string) error {
+	patience, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	settled := a.until(patience, node+" has replayed what it received", func() (done bool) {
+		err := a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+			return c.QueryRow(ctx, "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn(), true)").Scan(&done)
+		})
+		return err == nil && done
+	})
+	if settled != nil { // a diverged one never has
+		a.t.Log(settled)
+	}
+	there, err := a.rowsOn(ctx, node)
+	if err != nil {
+		return err
+	}
+	if lost := missing(l.acks, there); len(lost) > 0 {
+		return fmt.Errorf("%w: %d of %d acknowledged rows are not on %s, which is left; first row %d, acknowledged by %s", errLost, len(lost), len(l.acks), node, lost[0].ID, lost[0].Server)
+	}
+	return nil
+}
+
 // data holds the acknowledged rows against both nodes of a pair that works
 // again: the primary must have all, and so must the standby that it waits for.
 func (a *arena) data(ctx context.Context, l ledger, on string, tolerated bool) error {
