@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"twokey/actions"
 	pairsql "twokey/sql"
 )
 
@@ -29,69 +30,74 @@ func impostor(ctx context.Context, a *arena) (func(context.Context) error, error
 
 // impersonate streams from the node as its partner would.
 func (a *arena) impersonate(ctx context.Context, on string) (func(context.Context) error, error) {
-	c, err := a.pretend(ctx, on, strings.ToUpper(a.pair.Actions().Partner(on).Name))
+	c, end, err := a.pretend(ctx, on, strings.ToUpper(a.pair.Actions().Partner(on).Name))
 	if err != nil {
 		return nil, fmt.Errorf("the impostor can't connect: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() {
-		_ = confirmAll(ctx, c) // ends with its server or with the fault
+		_ = confirmAll(ctx, c, end) // ends with its server or with the fault
 		_ = c.Close(context.WithoutCancel(ctx))
 	})
 	return func(context.Context) error { stop(); done.Wait(); return nil }, nil
 }
 
-// pretend begins to stream as a standby of that name would.
-func (a *arena) pretend(ctx context.Context, node, name string) (*pgconn.PgConn, error) {
+// pretend begins to stream as a standby of that name would, from the log's end.
+func (a *arena) pretend(ctx context.Context, node, name string) (*pgconn.PgConn, actions.LSN, error) {
 	cfg, err := pgconn.ParseConfig("sslmode=disable")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	cfg.Host, cfg.Port, cfg.Fallbacks = "127.0.0.1", uint16(a.pair.Node(node).Port), nil
 	cfg.User, cfg.Password, cfg.Database = pairsql.ReplicationRole, a.pair.ReplicationPassword.Reveal(), ""
 	cfg.RuntimeParams = map[string]string{"replication": "true", "application_name": name}
 	c, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if err := startStreaming(ctx, c); err != nil {
-		return nil, errors.Join(err, c.Close(ctx))
+	end, err := startStreaming(ctx, c)
+	if err != nil {
+		return nil, 0, errors.Join(err, c.Close(ctx))
 	}
-	return c, nil
+	return c, end, nil
 }
 
-func startStreaming(ctx context.Context, c *pgconn.PgConn) error {
+func startStreaming(ctx context.Context, c *pgconn.PgConn) (actions.LSN, error) {
 	results, err := c.Exec(ctx, "IDENTIFY_SYSTEM").ReadAll()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	row := results[0].Rows[0]
 	timeline, err := strconv.Atoi(string(row[1]))
 	if err != nil {
-		return err
+		return 0, err
+	}
+	end, err := actions.ParseLSN(string(row[2]))
+	if err != nil {
+		return 0, err
 	}
 	c.Frontend().Send(&pgproto3.Query{String: fmt.Sprintf("START_REPLICATION PHYSICAL %s TIMELINE %d", row[2], timeline)})
 	if err := c.Frontend().Flush(); err != nil {
-		return err
+		return 0, err
 	}
 	for {
 		m, err := c.ReceiveMessage(ctx)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		switch m := m.(type) {
 		case *pgproto3.CopyBothResponse:
-			return nil
+			return end, nil
 		case *pgproto3.ErrorResponse:
-			return pgconn.ErrorResponseToPgError(m)
+			return 0, pgconn.ErrorResponseToPgError(m)
 		}
 	}
 }
 
 // confirmAll answers whatever comes with "written, flushed and replayed".
-func confirmAll(ctx context.Context, c *pgconn.PgConn) error {
-	var end uint64
+func confirmAll(ctx context.Context, c *pgconn.PgConn, begin actions.LSN) error {
+	end := uint64(begin)
 	for ctx.Err() == nil {
 		turn, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 		m, err := c.ReceiveMessage(turn)

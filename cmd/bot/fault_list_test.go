@@ -309,15 +309,17 @@ func namesThereAndBack(ctx context.Context, a *arena) (func(context.Context) err
 	if err != nil {
 		return nil, err
 	}
-	other := a.pair.Actions().Partner(on).Name
-	heal := func(ctx context.Context) error { return a.pair.Node(other).Server.Thaw(ctx) }
-	if pid, err := a.process(ctx, other, "walreceiver"); err == nil {
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			return nil, err
-		}
-	}
+	a.set(linkPair, faultproxy.Hole())
 	err = a.aloneFor(ctx, on, 10)
-	return heal, errors.Join(err, heal(ctx))
+	a.dropHeld()
+	return func(context.Context) error { return nil }, err
+}
+
+// dropHeld ends the connections between the nodes with what they hold: a black
+// hole that only heals would deliver it.
+func (a *arena) dropHeld() {
+	a.set(linkPair, faultproxy.Cut())
+	a.set(linkPair, faultproxy.Healed())
 }
 
 // aloneFor empties the names on a primary until it has acknowledged rows alone,
@@ -337,16 +339,18 @@ func (a *arena) aloneFor(ctx context.Context, node string, rows int) error {
 // diverge writes a tail on the old primary that its standby never gets, inside
 // the segment in which the new timeline will fork, and kills it.
 func diverge(ctx context.Context, a *arena) (func(context.Context) error, error) {
-	pid, err := a.process(ctx, newNode, "walreceiver")
-	if err != nil {
+	if _, err := a.process(ctx, newNode, "walreceiver"); err != nil {
 		return nil, err
 	}
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		return nil, err
-	}
-	err = a.exec(ctx, oldNode, "SET synchronous_commit = local", "INSERT INTO load.tail SELECT repeat('x', 500) FROM generate_series(1, 2000)")
-	heal := func(context.Context) error { return nil }
-	return heal, errors.Join(err, a.pair.Node(oldNode).Server.Kill(ctx), a.pair.Node(newNode).Server.Thaw(ctx))
+	a.set(linkPair, faultproxy.Hole())
+	err := errors.Join(a.tail(ctx, oldNode), a.pair.Node(oldNode).Server.Kill(ctx))
+	a.dropHeld()
+	return func(context.Context) error { return nil }, err
+}
+
+// tail writes a megabyte that nobody waits for.
+func (a *arena) tail(ctx context.Context, node string) error {
+	return a.exec(ctx, node, "SET synchronous_commit = local", "INSERT INTO load.tail SELECT repeat('x', 500) FROM generate_series(1, 2000)")
 }
 
 func oldCopy(a *arena) string { return a.pair.Node(newNode).Server.DataDir + ".old" }

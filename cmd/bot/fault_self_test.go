@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -174,13 +173,8 @@ func stopWithoutItsEnd(ctx context.Context, w *walk) error {
 		w.set(linkPair, faultproxy.Hole())
 		return w.tail(ctx, oldNode)
 	})
-	w.points.on(actions.OpFollow, false, func(context.Context) error { w.set(linkPair, faultproxy.Healed()); return nil })
+	w.points.on(actions.OpFollow, false, func(context.Context) error { w.dropHeld(); return nil })
 	return w.secondDisaster(ctx)
-}
-
-// tail writes a megabyte that nobody waits for.
-func (a *arena) tail(ctx context.Context, node string) error {
-	return a.exec(ctx, node, "SET synchronous_commit = local", "INSERT INTO load.tail SELECT repeat('x', 500) FROM generate_series(1, 2000)")
 }
 
 // secondDisaster asks for what the cell is about, and when the new primary has
@@ -237,7 +231,12 @@ func (w *walk) endOf(ctx context.Context, id string, uncovers bool) error {
 		serving = w.standing(ctx, v.out.NewPrimary)
 	}
 	w.must(w.writers[serving.node].Until(ctx, 20))
-	return w.findings(ctx, w.settleBooks(), v, serving, uncovers)
+	l := w.settleBooks()
+	w.t.Logf("acknowledged %v", byNode(l.acks))
+	if v.out.NewPrimary != "" && v.out.Synchronous.IsZero() { // it serves alone, and says so
+		return errors.Join(exclusive(l, v, serving.timeline, uncovers), w.survivor(ctx, l, serving.node))
+	}
+	return w.findings(ctx, l, v, serving, uncovers)
 }
 
 // The freeze. Its disabled form writes the setting and takes it for the deed.
@@ -276,6 +275,9 @@ func freezeWhileReplayIsPaused(ctx context.Context, w *walk) error {
 		_ = w.writers[oldNode].Until(ctx, 20) // in vain behind a freeze
 		return nil
 	})
+	w.points.on(actions.OpSettle, false, func(ctx context.Context) error {
+		return w.exec(ctx, newNode, "SELECT pg_wal_replay_resume()")
+	})
 	w.set(linkOld, faultproxy.Cut())
 	return w.endOf(ctx, w.approved(ctx), false)
 }
@@ -309,18 +311,17 @@ func loadTimeHidden(_ *arena, h actions.Hands) {
 }
 
 // aloneBetweenTwoLooks: the primary acknowledges alone for a moment that no look
-// falls into, with its standby's receiver standing still, and dies.
+// falls into, while its standby receives nothing, and dies.
 func aloneBetweenTwoLooks(ctx context.Context, w *walk) error {
-	pid, err := w.process(ctx, newNode, "walreceiver")
-	w.must(err)
 	w.looks.Lock()
-	err = errors.Join(syscall.Kill(pid, syscall.SIGSTOP), w.aloneFor(ctx, oldNode, 10))
+	w.set(linkPair, faultproxy.Hole())
+	err := w.aloneFor(ctx, oldNode, 10)
 	w.looks.Unlock()
 	w.must(err)
 	_, err = w.service.desk.Status(ctx, w.pair.Name)
 	w.must(err)
 	w.must(w.pair.Node(oldNode).Server.Kill(ctx))
-	w.must(w.pair.Node(newNode).Server.Thaw(ctx))
+	w.dropHeld()
 	w.receiverEnds(ctx)
 	return w.endOf(ctx, w.approved(ctx), true)
 }
