@@ -44,6 +44,9 @@ func (v view) standing() markup {
 	case approvals.Succeeded:
 		return "done"
 	case approvals.Aborted:
+		if v.outcome.Serving == "" { // of a failover: the old primary may have been fenced
+			return "taken back, nobody was promoted"
+		}
 		return "taken back, nothing changed"
 	case approvals.Failed:
 		return "failed half way"

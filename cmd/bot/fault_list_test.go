@@ -136,7 +136,8 @@ func killServer(node string) func(context.Context, *arena) (func(context.Context
 }
 
 // startAgain is the machine that is back, with the server started as it stands:
-// not where its partner was promoted meanwhile, because nobody may do that.
+// not where its partner was promoted meanwhile, or was told to be, because nobody
+// may do that.
 func (a *arena) startAgain(ctx context.Context, node string) error {
 	s := a.pair.Node(node).Server
 	_, running, err := s.Running(ctx)
@@ -145,7 +146,8 @@ func (a *arena) startAgain(ctx context.Context, node string) error {
 	}
 	standby := fileExists(filepath.Join(s.DataDir, "standby.signal"))
 	partner := a.standing(ctx, a.pair.Actions().Partner(node).Name)
-	if !standby && partner.up && partner.primary {
+	told := node == oldNode && a.points.reached(actions.OpPromote, false)
+	if !standby && (told || partner.up && partner.primary) {
 		return nil
 	}
 	_, err = s.Start(ctx)
@@ -295,7 +297,7 @@ func roleCommitsAlone(ctx context.Context, a *arena) (func(context.Context) erro
 	heal := func(ctx context.Context) error {
 		on, err := a.primary(ctx)
 		if err != nil {
-			return nil // whoever mends the pair sees the role's setting in the checks
+			return nil //nolint:nilerr // no primary: whoever mends the pair sees the role's setting in the checks
 		}
 		return a.exec(ctx, on, "SET synchronous_commit = local", "ALTER ROLE "+sandbox.AppRole+" RESET synchronous_commit", reconnect)
 	}
