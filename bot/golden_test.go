@@ -220,6 +220,11 @@ func TestTheRequestsMessageInEveryState(t *testing.T) {
 				actions.Entry{At: s.tick(), Op: actions.OpUndo, Node: "dc1", Phase: actions.Done, Text: "dc1 serves again"})
 			return s.finished(approvals.Abort, "dc1 didn't stop within 30s", actions.Outcome{Serving: "dc1", OldPrimary: "dc1"})
 		},
+		"aborted_failover": func(t *testing.T) *tale {
+			s := newTale(t, planned).claimed().steps(planned, 1)
+			return s.finished(approvals.Abort, "manager refused to state it. dc2 was not promoted and is not frozen any more; dc1 is as it was, or off where it was fenced.",
+				actions.Outcome{OldPrimary: "dc1"})
+		},
 		"failed": func(t *testing.T) *tale {
 			return newTale(t, planned).claimed().steps(planned, 4).finished(approvals.Fail, "the probe row was refused", actions.Outcome{Serving: "dc2", Todo: []string{"look at dc2's disk"}})
 		},

@@ -61,7 +61,7 @@ func (v view) standing() markup {
 // takenBack doesn't say that nothing changed where a node may have been fenced.
 func (v view) takenBack() markup {
 	if v.outcome.Serving == "" {
-		return "taken back"
+		return "taken back, nobody was promoted" // the old primary may have been fenced
 	}
 	return "taken back, nothing changed"
 }

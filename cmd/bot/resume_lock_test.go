@@ -78,7 +78,7 @@ func (w *world) loseLocks() {
 	w.t.Helper()
 	for _, n := range w.pair.Nodes {
 		if w.serverState(n.Name).up {
-			w.admin(n.Name, "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+			w.exec(n.Name, "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted")
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (s sleeper) run(t *testing.T) {
 		t.Errorf("the woken bot stopped or started a server: %s, before it woke %s", now, started)
 	}
 	if todo := strings.Join(out.Todo, " "); s.primary == "dc1" && strings.Contains(todo, "Drop slot twokey_dc1 on dc2 unless dc1 streams through it") {
-		u.admin("dc2", "SELECT pg_drop_replication_slot('twokey_dc1') WHERE EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'twokey_dc1' AND NOT active)")
+		u.exec("dc2", "SELECT pg_drop_replication_slot('twokey_dc1') WHERE EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'twokey_dc1' AND NOT active)")
 	}
 	u.wantWhole(s.primary, other)
 	u.noLoss()

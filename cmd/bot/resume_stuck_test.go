@@ -74,7 +74,7 @@ func TestStandbyThatHangsDuringTheStop(t *testing.T) {
 	if todo := strings.Join(out.Todo, " "); !strings.Contains(todo, "Drop slot twokey_dc1 on dc2") {
 		t.Errorf("left to do %q", todo)
 	}
-	w.admin("dc2", "SELECT pg_drop_replication_slot('twokey_dc1')") // as it says
+	w.exec("dc2", "SELECT pg_drop_replication_slot('twokey_dc1')") // as it says
 	w.wantWhole("dc1", "dc2")
 	w.noLoss()
 }

@@ -35,19 +35,7 @@ func loses(w *world) {
 func leaves(w *world) {
 	w.t.Helper()
 	loses(w)
-	w.admin("dc2", "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", "SELECT pg_promote()")
-}
-
-// admin executes statements on a node as its superuser.
-func (w *world) admin(node string, statements ...string) {
-	w.t.Helper()
-	conn, err := pgx.Connect(w.ctx(), w.pair.Node(node).AdminURL("postgres"))
-	w.must(err)
-	for _, s := range statements {
-		_, e := conn.Exec(w.ctx(), s)
-		err = errors.Join(err, e)
-	}
-	w.must(errors.Join(err, conn.Close(context.WithoutCancel(w.ctx()))))
+	w.exec("dc2", "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", "SELECT pg_promote()")
 }
 
 var (
@@ -156,7 +144,7 @@ func (d drama) playWithFailure(t *testing.T, moment string) {
 	case state == approvals.Aborted && promoted, state == approvals.Succeeded && !promoted:
 		t.Errorf("ended %s, and dc2 is promoted: %t", state, promoted)
 	case state == approvals.Unknown && !promoted && strings.Contains(strings.Join(e.outcome.Todo, " "), "promote it yourself (SELECT pg_promote())"):
-		e.admin("dc2", "SELECT pg_promote()") // as people are told
+		e.exec("dc2", "SELECT pg_promote()") // as people are told
 		e.noLoss()
 	}
 }
