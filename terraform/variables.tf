@@ -28,8 +28,8 @@ variable "nodes" {
     error_message = "nodes: a pair needs two machines at least."
   }
   validation {
-    condition     = alltrue([for name in keys(var.nodes) : can(regex("^[a-z][a-z0-9]{0,19}$", name))])
-    error_message = "nodes: a name is a host name, a replication slot and an application_name at once: small letters and digits, a letter first, 20 characters at most."
+    condition     = alltrue([for name in keys(var.nodes) : can(regex("^[a-z][a-z0-9]{0,19}$", name)) && !contains(["first", "any"], name)])
+    error_message = "nodes: a name is a host name, a replication slot and an application_name at once: small letters and digits, a letter first, 20 characters at most, not first or any."
   }
   validation {
     condition     = alltrue([for n in values(var.nodes) : can(regex("^[a-z]{3}$", n.region))])
@@ -298,8 +298,8 @@ variable "pair" {
   default = { name = "orders", database = "orders" }
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9_-]{0,31}$", var.pair.name)) && can(regex("^[a-z_][a-z0-9_]{0,62}$", var.pair.database))
-    error_message = "pair: name and database have small letters, digits and underscores, a letter first."
+    condition     = can(regex("^[a-z0-9][a-z0-9_-]{0,39}$", var.pair.name)) && can(regex("^[a-z_][a-z0-9_]{0,62}$", var.pair.database))
+    error_message = "pair: name has small letters, digits, hyphens and underscores, 40 at most; database small letters, digits and underscores, a letter first."
   }
   validation {
     condition     = var.pair.nodes == null ? length(var.nodes) == 2 : try(length(distinct(var.pair.nodes)) == 2 && alltrue([for n in var.pair.nodes : contains(keys(var.nodes), n)]), false)
