@@ -218,7 +218,7 @@ func TestTheProviderIsPinnedEverywhere(t *testing.T) {
 func TestStateAndKeysAreNotCommitted(t *testing.T) {
 	t.Parallel()
 	ignored := strings.Fields(read(t, ".gitignore"))
-	for _, must := range []string{"*.tfstate", "*.tfstate.*", "*.tfvars", "*.tfplan", ".terraform/", "backend.tf"} {
+	for _, must := range []string{"*.tfstate", "*.tfstate.*", "*.tfvars", "*.key", "*.tfplan", ".terraform/", "backend.tf"} {
 		if !slices.Contains(ignored, must) {
 			t.Errorf(".gitignore lacks %s", must)
 		}
