@@ -140,6 +140,7 @@ func (x *execution) promoted(ctx context.Context, following <-chan error) ending
 	if err := errors.Join(probe, x.step(calm, OpConfirm, x.plan.To, x.confirm)); err != nil {
 		return x.lost(err, fmt.Sprintf("%s is promoted, but not as expected: compare its timeline history with the journal before anybody writes to it.", x.plan.To))
 	}
+	x.pointClients(ctx)
 	return x.finishPair(ctx, followed)
 }
 
