@@ -32,8 +32,7 @@ type Link struct {
 //	unknown          off               off
 //	on               off               on, with an error: they contradict
 //	on               on or unknown     on
-//	unknown          on                on (nothing shows that the server is off)
-//	unknown          unknown           unknown
+//	unknown          on or unknown     unknown, with an error: why nobody can tell
 type Chain struct {
 	links []Link
 	// patience bounds one link's share of the time when ctx has no deadline.
@@ -78,8 +77,8 @@ func (l Link) text() string { return fmt.Sprintf("%s (%s)", l.Name, l.Fencer.Des
 // one whose platform hangs leaves time for the next. The last one's proof is
 // left to whoever reads.
 //
-// Errors: *[Uncertain] when at least one order may have been taken; any other
-// means that none was.
+// Errors: *[Uncertain] when one link failed and at least one order was or may
+// have been taken; any other means that none was.
 func (c *Chain) Off(ctx context.Context) error {
 	var failed []error
 	taken := false
@@ -161,8 +160,7 @@ func (c *Chain) Witnesses(ctx context.Context) (Power, []string, error) {
 	return judgeReadings(said)
 }
 
-// judgeReadings is the table above. An error beside PowerOn says why nobody
-// shows more.
+// judgeReadings is the table above.
 func judgeReadings(said []reading) (Power, []string, error) {
 	var server, machine verdicts
 	var unclear []error
@@ -186,16 +184,20 @@ func judgeReadings(said []reading) (Power, []string, error) {
 		return PowerOn, nil, contradiction(machine.on, machine.off)
 	case len(machine.off) > 0:
 		return PowerOff, machine.off, nil
-	case len(server.on)+len(machine.on) > 0:
-		return PowerOn, nil, errors.Join(unclear...)
+	case len(server.on) > 0, len(machine.on) > 0 && !server.asked:
+		return PowerOn, nil, nil
 	}
 	return PowerUnknown, nil, errors.Join(unclear...)
 }
 
 // verdicts are the links of one kind that can tell, by what they say.
-type verdicts struct{ on, off []string }
+type verdicts struct {
+	on, off []string
+	asked   bool // there is one of this kind
+}
 
 func (v *verdicts) add(r reading) error {
+	v.asked = true
 	switch {
 	case r.err != nil:
 		return fmt.Errorf("%s can't tell: %w", r.Name, r.err)

@@ -80,8 +80,8 @@ func TestChainReads(t *testing.T) {
 		"the server can't tell, its machine is off":    {unknown, off, off, ""},
 		"the server runs on a machine without power":   {on, off, on, "contradict"},
 		"the server runs":                              {on, on, on, ""},
-		"the server runs, its machine can't tell":      {on, unknown, on, "vultr can't tell"},
-		"a running machine says nothing of its server": {unknown, on, on, "kube can't tell"},
+		"the server runs, its machine can't tell":      {on, unknown, on, ""},
+		"a running machine says nothing of its server": {unknown, on, unknown, "kube can't tell"},
 		"nobody can tell":                              {unknown, unknown, unknown, "kube can't tell"},
 	} {
 		t.Run(title, func(t *testing.T) {

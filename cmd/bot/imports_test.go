@@ -30,6 +30,7 @@ var rules = []rule{
 	{"actions/vultr", "twokey", []string{"twokey/actions", "twokey/actions/vultr", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
 	{"actions/vultr/vultrfake", "twokey", nil, "the fake API must not share a mistake with the driver"},
 	{"", "twokey/actions/vultr/vultrfake", nil, "a fake is for tests alone"},
+	{"", "twokey/actions/fencetest", nil, "tests that every fence must pass"},
 	{"", "github.com/vultr/govultr", []string{"actions/vultr"}, "nothing outside its driver knows Vultr's library"},
 	{"actions/watch", "twokey", []string{"twokey/actions", "twokey/actions/watch", "twokey/approvals"}, "watch tells facts and knows nobody who shows them"},
 	{"store", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/store"}, "the store keeps what the domain defines"},
