@@ -120,6 +120,7 @@ func (b *bundle) hands(who *being) actions.Hands {
 			h.Machines[name] = machine{b.world, who, s}
 		}
 	}
+	h.Endpoints = []actions.Endpoint{endpoint{b.world, who}}
 	return h
 }
 

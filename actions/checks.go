@@ -25,7 +25,11 @@ type check struct {
 // checks answers every question, in the order in which people read them.
 func checks(e Evidence, r roles) []Check {
 	var out []Check
-	for _, c := range allChecks() {
+	all := allChecks()
+	if len(e.Endpoints) > 0 {
+		all = append(all, check{"endpoint", "clients are led to the primary", checkEndpoints, nil})
+	}
+	for _, c := range all {
 		status, detail, fix := c.ask(e, r)
 		if status == OK {
 			fix = ""

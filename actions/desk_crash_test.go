@@ -72,6 +72,7 @@ func (b *bundle) wantFinishedOrTakenBack(r approvals.Request) {
 	if t := b.wantServing("dc2"); !t.whole || len(t.frozen) > 0 || len(t.spurious) > 0 || out.Synchronous.IsZero() || len(out.Todo) > 0 {
 		b.Errorf("not whole: %+v, %+v", t, out)
 	}
+	b.wantLedTo("dc2")
 	if out.NewPrimary != "dc2" || out.NewTimeline != 2 || out.WritePause != 0 {
 		b.Errorf("outcome %+v (the pause of two lives can't be known)", out)
 	}

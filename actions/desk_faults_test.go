@@ -88,7 +88,7 @@ func failsAt(p actions.Point) atPoint {
 var (
 	beforePromotion = []actions.Op{actions.OpLock, actions.OpRecheck, actions.OpPrepare, actions.OpCheckpoint, actions.OpStop, actions.OpGate, actions.OpFreeze, actions.OpSettle}
 	atPromotion     = []actions.Op{actions.OpPromote, actions.OpProbe, actions.OpConfirm}
-	afterPromotion  = []actions.Op{actions.OpSettleDisk, actions.OpRejoin, actions.OpSync, actions.OpLatch, actions.OpTidy}
+	afterPromotion  = []actions.Op{actions.OpEndpoint, actions.OpSettleDisk, actions.OpRejoin, actions.OpSync, actions.OpLatch, actions.OpTidy}
 )
 
 // TestSwitchoverFailsAtEachPoint: until the promotion the old primary serves
@@ -134,6 +134,7 @@ func (b *bundle) wantTakenBack(r approvals.Request) {
 	if !truth.whole || len(truth.frozen) > 0 || len(truth.spurious) > 0 {
 		b.Errorf("not as before: %+v", truth)
 	}
+	b.wantLedTo("dc1")
 	if out := b.outcome(r); out.Serving != "dc1" || out.NewPrimary != "" || len(out.Todo) > 0 {
 		b.Errorf("outcome: serving %q, new primary %q, todo %q", out.Serving, out.NewPrimary, out.Todo)
 	}

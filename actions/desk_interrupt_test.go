@@ -62,6 +62,7 @@ func TestSwitchoverToldToEnd(t *testing.T) {
 				return
 			}
 			b.wantState(r, approvals.Succeeded)
+			b.wantLedTo("dc2")
 			if t := b.wantServing("dc2"); !t.whole || len(b.outcome(r).Todo) > 0 {
 				b.Errorf("not whole: %+v, todo %q", t, b.outcome(r).Todo)
 			}
@@ -83,6 +84,7 @@ func TestFailoverToldToEnd(t *testing.T) {
 			return
 		}
 		b.wantState(r, approvals.Succeeded)
+		b.wantLedTo("dc2")
 		if t := b.wantServing("dc2"); !t.whole || len(b.outcome(r).Todo) > 0 {
 			b.Errorf("not whole: %+v, todo %q", t, b.outcome(r).Todo)
 		}

@@ -12,6 +12,7 @@ type Evidence struct {
 	Memory     Remembered          `json:"memory"`
 	HasMemory  bool                `json:"has_memory"` // false without a store: the latch is unknown, not open
 	Platform   map[string]Platform `json:"platform"`   // by node
+	Endpoints  []EndpointSeen      `json:"endpoints,omitempty"`
 	Thresholds Thresholds          `json:"thresholds"`
 }
 

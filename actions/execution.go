@@ -13,20 +13,21 @@ import (
 	"twokey/approvals"
 )
 
-// Hands are the drivers of one pair, by node. Fencers may hold nodes that
-// Machines doesn't: what can be switched off but not started.
+// Hands are the drivers of one pair, by node. A node that Fencers holds is
+// fenced by that, else by its machine. What clients connect to is the pair's.
 type Hands struct {
 	Databases map[string]Database
 	Machines  map[string]Machine
 	Fencers   map[string]Fencer
+	Endpoints []Endpoint
 }
 
 func (h Hands) fencer(node string) (Fencer, bool) {
-	if m, ok := h.Machines[node]; ok {
-		return m, true
+	if f, ok := h.Fencers[node]; ok {
+		return f, true
 	}
-	f, ok := h.Fencers[node]
-	return f, ok
+	m, ok := h.Machines[node]
+	return m, ok
 }
 
 // Point is a moment at which a test can make an execution fail, hang or die:

@@ -1,6 +1,10 @@
 package actions
 
-import "twokey/approvals"
+import (
+	"context"
+
+	"twokey/approvals"
+)
 
 // What the tests of the pure parts need to see of the package's inside.
 var (
@@ -24,4 +28,10 @@ func (c Clearance) Kind() ClearanceKind { return c.kind }
 // nobody minted.
 func PromoteWith(g approvals.Grant, r approvals.Request, p Plan, kind ClearanceKind, node string) error {
 	return mayPromote(g, r, p, Clearance{kind: kind, node: node})
+}
+
+// TakePower orders a fence, reads it back, and gives the clearance's kind and proof.
+func TakePower(ctx context.Context, node string, f Fencer) (ClearanceKind, string, error) {
+	c, err := takePower(ctx, node, f)
+	return c.kind, c.proof, err
 }

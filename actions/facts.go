@@ -26,7 +26,7 @@ func factsOf(e Evidence, v Verdict, kind Kind, after After) Facts {
 	if kind == KindSwitchover && r.primary != nil {
 		f = append(f, Fact{"synchronous now", strconv.FormatBool(synchronousNow(r))})
 	}
-	return append(f, failedFact(v))
+	return append(append(f, endpointFact(e)...), failedFact(v))
 }
 
 // rejoinFacts leave out what the returning node looks like: it may well change

@@ -200,22 +200,7 @@ func (x *execution) powerOff(ctx context.Context) (Clearance, error) {
 	if err := x.holdsLock(ctx); err != nil { // people may have taken their time
 		return Clearance{}, err
 	}
-	if err := f.Off(ctx); err != nil {
-		return Clearance{}, err
-	}
-	off := 0
-	var clear Clearance
-	err := insist(ctx, 20*time.Millisecond, func(ctx context.Context) error {
-		power, err := f.Read(ctx)
-		if err != nil || power != PowerOff {
-			off = 0
-			return errors.Join(fmt.Errorf("it was read as %s", power), err)
-		}
-		off++
-		clear, err = clearOff(x.plan.From, f.Describe(), off)
-		return err
-	})
-	return clear, err
+	return takePower(ctx, x.plan.From, f)
 }
 
 // settle waits until the standby has replayed all that it received.

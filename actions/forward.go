@@ -144,6 +144,7 @@ func (x *execution) promoted(ctx context.Context, following <-chan error) ending
 	if err := errors.Join(probe, x.step(calm, OpConfirm, x.plan.To, x.confirm)); err != nil {
 		return x.lost(err, fmt.Sprintf("%s is promoted, but not as expected: compare its timeline history with the journal before anybody writes to it. When it is as it should be, ask for `/pg rejoin %s`: %s is not its standby yet.", x.plan.To, x.plan.Pair, x.plan.From))
 	}
+	x.pointClients(ctx)
 	return x.finishPair(ctx, followed)
 }
 

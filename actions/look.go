@@ -73,6 +73,15 @@ func Observe(ctx context.Context, p Pair, hands Hands, how Looking) Evidence {
 			return nil
 		})
 	}
+	e.Endpoints = make([]EndpointSeen, len(hands.Endpoints))
+	for i, point := range hands.Endpoints {
+		group.Go(func() error {
+			ctx, cancel := within(ctx, how.Timeouts.Observe, "reading where clients are led")
+			defer cancel()
+			e.Endpoints[i] = endpointSeen(ctx, point)
+			return nil
+		})
+	}
 	_ = group.Wait() // none of them returns an error: what went wrong is in the evidence
 	for i, n := range p.Nodes {
 		platforms[i].Inside = insides[i]

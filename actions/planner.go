@@ -35,9 +35,9 @@ func MakePlan(q Question, e Evidence, v Verdict) (Plan, error) {
 	}
 	switch kind {
 	case KindSwitchover:
-		p.planSwitchover()
+		p.planSwitchover(endpointTexts(e))
 	case KindFailover:
-		p.planFailover(e.Platform[p.From])
+		p.planFailover(e.Platform[p.From], endpointTexts(e))
 	case KindRejoin:
 		p.From, p.To = v.Standby, v.Primary
 		p.planRejoin()
@@ -84,7 +84,7 @@ func (p *Plan) add(op Op, node, format string, args ...any) {
 	p.Steps = append(p.Steps, Step{Op: op, Node: node, Text: fmt.Sprintf(format, args...)})
 }
 
-func (p *Plan) planSwitchover() {
+func (p *Plan) planSwitchover(endpoints []string) {
 	a, b := p.From, p.To
 	p.Clearances = []ClearanceKind{ClearStopped, ClearStandby}
 	p.Pause = "Sessions on " + a + " end. Writes pause from the stop until the promotion, usually well under a second; clients reconnect to the same connection string."
@@ -103,10 +103,11 @@ func (p *Plan) planSwitchover() {
 		p.add(OpFollow, a, "start %s as a standby of %s", a, b)
 	}
 	p.add(OpConfirm, b, "confirm the new timeline and that it forked at the gate")
+	p.planEndpoints(endpoints)
 	p.planEnd()
 }
 
-func (p *Plan) planFailover(a Platform) {
+func (p *Plan) planFailover(a Platform, endpoints []string) {
 	p.Clearances = []ClearanceKind{ClearOff, ClearAccepted}
 	p.Pause = "Writes have stopped already. They go on at " + p.To + " once it is promoted."
 	fence := a.FenceText
@@ -125,6 +126,7 @@ func (p *Plan) planFailover(a Platform) {
 	p.add(OpPromote, p.To, "promote %s: no way back from here", p.To)
 	p.add(OpProbe, p.To, "commit a probe row on %s", p.To)
 	p.add(OpConfirm, p.To, "confirm the new timeline")
+	p.planEndpoints(endpoints)
 	p.planEnd()
 }
 

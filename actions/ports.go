@@ -114,10 +114,25 @@ const (
 type Fencer interface {
 	// Describe names the fence for the plan: what it does and what its proof is.
 	Describe() string
-	// Off orders it; it doesn't prove anything. Idempotent.
+	// Off orders it; it doesn't prove anything. Idempotent. An error after which
+	// it may have been taken all the same is an *Uncertain.
 	Off(ctx context.Context) error
 	// Read says what is true now, PowerUnknown when the platform can't tell.
 	Read(ctx context.Context) (Power, error)
+}
+
+// Endpoint is what clients connect to where it is not the connection string
+// alone: a DNS record, a service. It is moved after a promotion and never
+// decides anything.
+type Endpoint interface {
+	// Describe names it for the plan: what it is, and how soon clients see that
+	// it has moved. It doesn't change while the bot runs.
+	Describe() string
+	// Point makes it lead to the node, and returns nil only when that was read
+	// back. It looks before it acts: pointing where it points already changes nothing.
+	Point(ctx context.Context, node string) error
+	// Read gives the node that it leads to, "" for none of the pair's.
+	Read(ctx context.Context) (node string, err error)
 }
 
 // Machine is the power that a platform gives over a node's server: one per

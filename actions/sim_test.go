@@ -23,6 +23,7 @@ type world struct {
 	rows    int
 	split   []string // moments at which both accepted writes
 	calls   []string // what bots asked for that changes something, in order
+	leads   string   // the node that clients are led to
 
 	stopTakes, promoteTakes time.Duration
 	copyTakes               time.Duration                        // a base backup by a rejoin; 0 for none
@@ -94,7 +95,7 @@ type server struct {
 // newWorld is dc1 as primary with dc2 as its synchronous standby.
 func newWorld() *world {
 	w := &world{
-		acked: map[int]bool{}, stopTakes: 15 * time.Millisecond, promoteTakes: 8 * time.Millisecond,
+		leads: "dc1", acked: map[int]bool{}, stopTakes: 15 * time.Millisecond, promoteTakes: 8 * time.Millisecond,
 		unheard: map[string]bool{}, blind: map[string]bool{}, locks: map[string]*session{}, after: map[string]func(*world, *server){},
 	}
 	now := time.Now()

@@ -131,3 +131,28 @@ func commonPrefix(a, b []record) int {
 	}
 	return n
 }
+
+// endpoint leads clients to one of the servers, as a being has it.
+type endpoint struct {
+	w *world
+	b *being
+}
+
+func (e endpoint) Describe() string { return "the simulated record, seen by clients within 60 s" }
+
+func (e endpoint) Point(ctx context.Context, node string) error {
+	if err := e.w.enter(ctx, e.b, "point", node); err != nil {
+		return err
+	}
+	defer e.w.leave("point", node)
+	e.w.leads = node
+	return nil
+}
+
+func (e endpoint) Read(ctx context.Context) (string, error) {
+	if err := e.w.enter(ctx, e.b, "read endpoint", ""); err != nil {
+		return "", err
+	}
+	defer e.w.leave("", "")
+	return e.w.leads, nil
+}

@@ -12,6 +12,7 @@ type Config struct {
 	Schedule    Schedule   `yaml:"schedule" jsonschema_description:"When the bot looks at the pairs by itself. It never acts by itself."`
 	Thresholds  Thresholds `yaml:"thresholds" jsonschema_description:"From when a standby that is behind is worth a warning."`
 	Timeouts    Timeouts   `yaml:"timeouts" jsonschema_description:"How long each kind of waiting may take."`
+	Vultr       *Vultr     `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"The Vultr account, where a node's driver or a pair's endpoint names one of its servers or records."`
 	Pairs       []Pair     `yaml:"pairs" validate:"min=1,dive" jsonschema:"required" jsonschema_description:"The pairs of servers, each a primary and its synchronous standby."`
 }
 

@@ -55,6 +55,9 @@ func minutes(n int) Duration { return Duration(time.Duration(n) * time.Minute) }
 // refuses them.
 func (c *Config) fill() {
 	c.Slack.APIURL = withSlash(c.Slack.APIURL)
+	if c.Vultr != nil {
+		c.Vultr.APIURL = either(c.Vultr.APIURL, defaultVultrURL)
+	}
 	for i := range c.Pairs {
 		c.Pairs[i].fill()
 	}
@@ -67,6 +70,9 @@ func (p *Pair) fill() {
 	p.SSLMode = either(p.SSLMode, defaultSSLMode)
 	p.AfterSwitchover = either(p.AfterSwitchover, string(actions.Block))
 	p.AfterFailover = either(p.AfterFailover, string(actions.Degrade))
+	if p.Endpoint != nil && p.Endpoint.Vultr != nil && p.Endpoint.Vultr.TTL == 0 {
+		p.Endpoint.Vultr.TTL = defaultTTL
+	}
 	for i := range p.Nodes {
 		p.Nodes[i].fill()
 	}
@@ -83,6 +89,7 @@ func (n *Node) fill() {
 	if addr, err := netip.ParseAddr(bareHost(n.Host)); n.Source == "" && err == nil {
 		n.Source = addr.Unmap().String()
 	}
+	n.Driver.fill()
 	if local := n.Driver.Local; local != nil {
 		local.Include = either(local.Include, defaultInclude(local.DataDir))
 		local.Replication.fill()

@@ -22,6 +22,7 @@ func (s *source) judge(c Config) {
 	s.judgePeople(c.Policy)
 	s.judgePaths(c)
 	s.judgePairs(c.Pairs)
+	s.judgeVultr(c)
 }
 
 // judgePeople refuses one person under two names, and too few of them.

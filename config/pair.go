@@ -3,14 +3,15 @@ package config
 // Pair is two servers of one system. Which of them is the primary is never
 // configured, only observed.
 type Pair struct {
-	Name            string   `yaml:"name" validate:"required,pairname" jsonschema:"required" jsonschema_description:"Name in commands and messages."`
-	Database        string   `yaml:"database" validate:"required,dbname" jsonschema:"required" jsonschema_description:"Database that clients connect to, and the bot too."`
-	User            string   `yaml:"user,omitempty" validate:"omitempty,dbname" jsonschema_description:"Role in the connection string for clients; may be left out. It never has a password there."`
-	Schemas         []string `yaml:"schemas" validate:"dive,required,dbname" jsonschema_description:"Schemas that verify-data compares on both nodes."`
-	SSLMode         string   `yaml:"sslmode" validate:"required,sslmode" jsonschema:"enum=disable,enum=require,enum=verify-ca,enum=verify-full" jsonschema_description:"sslmode in the connection string for clients."`
-	AfterSwitchover string   `yaml:"after_switchover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"Whether the new primary waits for its standby after a planned switchover (block) or takes writes alone until it is back (degrade)."`
-	AfterFailover   string   `yaml:"after_failover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"The same after a disaster failover, where block means no writes until a standby is back."`
-	Nodes           []Node   `yaml:"nodes" validate:"len=2,dive" jsonschema:"required,minItems=2,maxItems=2" jsonschema_description:"The two servers."`
+	Name            string    `yaml:"name" validate:"required,pairname" jsonschema:"required" jsonschema_description:"Name in commands and messages."`
+	Database        string    `yaml:"database" validate:"required,dbname" jsonschema:"required" jsonschema_description:"Database that clients connect to, and the bot too."`
+	User            string    `yaml:"user,omitempty" validate:"omitempty,dbname" jsonschema_description:"Role in the connection string for clients; may be left out. It never has a password there."`
+	Schemas         []string  `yaml:"schemas" validate:"dive,required,dbname" jsonschema_description:"Schemas that verify-data compares on both nodes."`
+	SSLMode         string    `yaml:"sslmode" validate:"required,sslmode" jsonschema:"enum=disable,enum=require,enum=verify-ca,enum=verify-full" jsonschema_description:"sslmode in the connection string for clients."`
+	AfterSwitchover string    `yaml:"after_switchover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"Whether the new primary waits for its standby after a planned switchover (block) or takes writes alone until it is back (degrade)."`
+	AfterFailover   string    `yaml:"after_failover" validate:"required,after" jsonschema:"enum=block,enum=degrade" jsonschema_description:"The same after a disaster failover, where block means no writes until a standby is back."`
+	Endpoint        *Endpoint `yaml:"endpoint,omitempty" validate:"omitempty" jsonschema_description:"What leads clients to the primary beside the connection string; moved after each promotion."`
+	Nodes           []Node    `yaml:"nodes" validate:"len=2,dive" jsonschema:"required,minItems=2,maxItems=2" jsonschema_description:"The two servers."`
 }
 
 // Node is one server: how clients and its partner reach it, and how the bot
@@ -34,10 +35,12 @@ type Node struct {
 	Driver Driver `yaml:"driver,omitempty" jsonschema_description:"What gives the bot power over this server's process. Without one it can promote, but neither stop, fence nor rejoin this node."`
 }
 
-// Driver is how the bot stops, starts, fences and rejoins a node's server; at
-// most one of its fields is set.
+// Driver is how the bot stops, starts, fences and rejoins a node's server. Fence
+// is never empty where a driver is set.
 type Driver struct {
-	Local *Local `yaml:"local,omitempty" validate:"omitempty" jsonschema_description:"The server is a process of the bot's own machine."`
+	Vultr *Instance `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"The server's machine is a Vultr instance: the bot can halt it, to fence the node."`
+	Fence []string  `yaml:"fence,omitempty" validate:"dive,fence" jsonschema_description:"The drivers that fence this node, in the order in which they are tried until one is proven; all that are set when left out, the server's own first."`
+	Local *Local    `yaml:"local,omitempty" validate:"omitempty" jsonschema_description:"The server is a process of the bot's own machine."`
 }
 
 // Local is a server that runs as a process of the bot's own machine.

@@ -20,6 +20,7 @@ func TestParseRefuses(t *testing.T) {
 	for group, rows := range map[string][]refusal{
 		"keys": wrongKeys(), "slack": wrongSlack(), "people": wrongPeople(), "durations": wrongDurations(),
 		"schedule": wrongSchedules(), "pairs": wrongPairs(), "nodes": wrongNodes(), "addresses": wrongAddresses(),
+		"vultr": wrongVultr(),
 	} {
 		for _, row := range rows {
 			t.Run(group+"/"+row.name, func(t *testing.T) {
@@ -212,7 +213,7 @@ func wrongNodes() []refusal {
 		{"a local server without data folder", "            data_dir: /var/lib/postgresql/17/orders\n", "", "pairs[0].nodes[1].driver.local.data_dir", "local: #", "is missing", ""},
 		{"a local server's include in its data folder", "upstream_file: /etc/postgresql/17/orders/", "upstream_file: /var/lib/postgresql/17/orders/", "pairs[0].nodes[1].driver.local.upstream_file", "upstream_file: /var", "a rewind or a copy replaces it", "beside"},
 		{"a partner to be verified without certificates", "              sslmode: verify-full # default\n              sslrootcert: /etc/twokey/ca.pem\n", "", "pairs[0].nodes[1].driver.local.replication.sslrootcert", "replication: #", "is missing: with sslmode verify-full", ""},
-		{"one data folder for both", "        password: {file: /run/secrets/twokey/dc1}", "        password: {env: P}\n        driver: {local: {data_dir: /var/lib/postgresql/17/orders/, log_file: /l, replication: {sslmode: disable}}}", "pairs[0].nodes[1].driver.local.data_dir", "data_dir: /var/lib/postgresql/17/orders\n", "belongs to one server", ""},
+		{"one data folder for both", sampleInstance, "          local: {data_dir: /var/lib/postgresql/17/orders/, log_file: /l, replication: {sslmode: disable}}\n", "pairs[0].nodes[1].driver.local.data_dir", "data_dir: /var/lib/postgresql/17/orders\n", "belongs to one server", ""},
 		{"a schema without a name", "schemas: [public]", `schemas: [public, ""]`, "pairs[0].schemas[1]", "schemas:", "has no value", ""},
 		{"another driver", "          local: #", "          docker: #", "pairs[0].nodes[1].driver.docker", "docker:", "no key that can stand here", "local"},
 	}

@@ -56,6 +56,20 @@ func textRules() map[string]rule { //nolint:funlen // a table
 			ok: apiURL, says: "must be an https:// address (http:// only on this machine), without query, user or password",
 			hint: "the real one is " + defaultAPIURL, hide: true,
 		},
+		"vultrurl": {
+			ok: apiURL, says: "must be an https:// address (http:// only on this machine), without query, user or password",
+			hint: "the real one is " + defaultVultrURL, hide: true,
+		},
+		"uuid": {
+			pattern: `^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`, says: "must be an id of 32 small hexadecimal digits with four dashes",
+			hint: "in the customer portal: the end of the server's address; of a record: the API's list of the domain's records",
+			hide: true,
+		},
+		"dnsname": {
+			pattern: `^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$`,
+			says:    "must be a name in the DNS, without a dot at its end",
+		},
+		"fence": {pattern: `^(local|vultr)$`, says: "must be one of the node's drivers: local or vultr"},
 		"person": {
 			pattern: `^[\p{L}\p{N}][\p{L}\p{N} ._'-]{0,39}$`,
 			says:    "must be a name of at most 40 letters, digits, spaces and . _ ' -",

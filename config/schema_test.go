@@ -109,14 +109,16 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 		"policy": {s.Properties["policy"], "approvers"}, "schedule": {s.Properties["schedule"], ""},
 		"approver": {s.Properties["policy"].Properties["approvers"].Items, "name slack"},
 		"pair":     {pair, "database name nodes"}, "node": {node, "host name"},
-		"local": {local, "data_dir log_file"}, "replication": {local.Properties["replication"], ""},
+		"vultr": {s.Properties["vultr"], "api_key"}, "instance": {node.Properties["driver"].Properties["vultr"], "instance"},
+		"record": {pair.Properties["endpoint"].Properties["vultr"], "domain record"},
+		"local":  {local, "data_dir log_file"}, "replication": {local.Properties["replication"], ""},
 	} {
 		got := strings.Join(slices.Sorted(slices.Values(row.section.Required)), " ")
 		if diff := cmp.Diff(row.keys, got); diff != "" {
 			t.Errorf("%s: want -, got +:\n%s", name, diff)
 		}
 	}
-	if keys := slices.Sorted(maps.Keys(s.Properties)); len(keys) != 9 {
+	if keys := slices.Sorted(maps.Keys(s.Properties)); len(keys) != 10 {
 		t.Errorf("sections: %v", keys)
 	}
 	parsed(t, least) // holds the required keys alone

@@ -15,6 +15,7 @@ import (
 type Secrets struct {
 	SlackToken    secret.Text
 	SigningSecret secret.Text
+	VultrKey      secret.Text               // none without an account
 	passwords     map[[2]string]secret.Text // by pair and node
 }
 
@@ -43,6 +44,9 @@ func (c Config) Secrets(lookup func(string) (string, bool)) (Secrets, error) {
 	out := Secrets{passwords: map[[2]string]secret.Text{}}
 	out.SlackToken = r.ref("slack.token", c.Slack.Token)
 	out.SigningSecret = r.ref("slack.signing_secret", c.Slack.SigningSecret)
+	if c.Vultr != nil {
+		out.VultrKey = r.ref("vultr.api_key", c.Vultr.APIKey)
+	}
 	for i, p := range c.Pairs {
 		for j, n := range p.Nodes {
 			key := fmt.Sprintf("pairs[%d].nodes[%d]", i, j)

@@ -62,8 +62,17 @@ func (m *Machine) Describe() string {
 }
 
 // Off implements [actions.Fencer]: it kills the server with all its processes. Unlike others of its kind it
-// returns only when they are gone.
-func (m *Machine) Off(ctx context.Context) error { return m.Server.Kill(ctx) }
+// returns only when they are gone. When ctx ends before that, some may be killed: an *[actions.Uncertain].
+func (m *Machine) Off(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("kill the server in %s: nothing was done: %w", m.Server.DataDir, context.Cause(ctx))
+	}
+	err := m.Server.Kill(ctx)
+	if err != nil && ctx.Err() != nil {
+		return &actions.Uncertain{Err: err}
+	}
+	return err
+}
 
 // Read implements [actions.Fencer]. A frozen server is on, and so is one of whose processes any is left.
 func (m *Machine) Read(ctx context.Context) (actions.Power, error) {

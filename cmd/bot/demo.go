@@ -72,6 +72,7 @@ func runDemo(ctx context.Context, cmd *cobra.Command, f demoFlags) (err error) {
 type demo struct {
 	flags    demoFlags
 	noDriver string                                     // node without a driver, for tests
+	drivers  map[string]string                          // a node's driver in place of its own, for tests
 	timeouts string                                     // a section of the configuration, for tests
 	settings string                                     // more lines of the pair's configuration, for tests
 	disk     bool                                       // the data lies on disk, for benchmarks
@@ -326,6 +327,9 @@ func (d *demo) nodeText(n actions.Node, s *sandbox.Node, password string) string
 `, n.Name, n.Host, n.Port, n.Slot, n.Source, password)
 	if n.Name == d.noDriver {
 		return text
+	}
+	if driver, other := d.drivers[n.Name]; other {
+		return text + driver
 	}
 	return text + driverText(s)
 }

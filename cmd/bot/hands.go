@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"twokey/actions"
 	"twokey/actions/postgres"
+	"twokey/actions/vultr"
 	"twokey/config"
 )
 
@@ -12,34 +14,122 @@ import (
 // what they connect to later. dial, where it isn't nil, gives how each node is
 // dialled; else that is the driver's own way.
 func handsOf(cfg config.Config, secrets config.Secrets, dial func(node string) postgres.DialFunc) (hands map[string]actions.Hands, closeAll func(), err error) {
+	m := &maker{cfg: cfg, secrets: secrets, dial: dial}
 	hands = map[string]actions.Hands{}
-	var nodes []*postgres.Node
-	closeAll = func() {
-		for _, n := range nodes {
-			n.Close()
-		}
-	}
+	err = m.openAccount()
 	for _, p := range cfg.Pairs {
-		h := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}, Fencers: map[string]actions.Fencer{}}
-		for i, n := range p.Nodes {
-			db, err := databaseOf(cfg, p, n, secrets, dial)
-			if err != nil {
-				closeAll()
-				return nil, nil, fmt.Errorf("pair %s, node %s: %w", p.Name, n.Name, err)
-			}
-			nodes = append(nodes, db)
-			h.Databases[n.Name] = db
-			if n.Driver.Local == nil {
-				continue
-			}
-			if h.Machines[n.Name], err = localMachine(n, p.Nodes[1-i]); err != nil {
-				closeAll()
-				return nil, nil, fmt.Errorf("pair %s, node %s: local driver: %w", p.Name, n.Name, err)
-			}
+		if err == nil {
+			hands[p.Name], err = m.pair(p)
 		}
-		hands[p.Name] = h
 	}
-	return hands, closeAll, nil
+	if err != nil {
+		m.close()
+		return nil, nil, err
+	}
+	return hands, m.close, nil
+}
+
+// maker makes drivers and knows what has to be closed.
+type maker struct {
+	cfg     config.Config
+	secrets config.Secrets
+	dial    func(node string) postgres.DialFunc // nil: the driver's own way
+	account *vultr.API                          // nil without one
+	closers []func()
+}
+
+func (m *maker) close() {
+	for _, c := range m.closers {
+		c()
+	}
+}
+
+func (m *maker) openAccount() (err error) {
+	if m.cfg.Vultr == nil {
+		return nil
+	}
+	if m.account, err = vultr.New(vultr.Options{Key: m.secrets.VultrKey, URL: m.cfg.Vultr.APIURL}); err != nil {
+		return fmt.Errorf("vultr: %w", err)
+	}
+	m.closers = append(m.closers, m.account.Close)
+	return nil
+}
+
+func (m *maker) pair(p config.Pair) (actions.Hands, error) {
+	h := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}, Fencers: map[string]actions.Fencer{}}
+	for i, n := range p.Nodes {
+		if err := m.node(h, p, n, p.Nodes[1-i]); err != nil {
+			return h, fmt.Errorf("pair %s, node %s: %w", p.Name, n.Name, err)
+		}
+	}
+	if p.Endpoint == nil || p.Endpoint.Vultr == nil {
+		return h, nil
+	}
+	record, err := m.record(p)
+	if err != nil {
+		return h, fmt.Errorf("pair %s, endpoint: %w", p.Name, err)
+	}
+	h.Endpoints = append(h.Endpoints, record)
+	return h, nil
+}
+
+func (m *maker) node(h actions.Hands, p config.Pair, n, partner config.Node) error {
+	db, err := databaseOf(m.cfg, p, n, m.secrets, m.dial)
+	if err != nil {
+		return err
+	}
+	m.closers = append(m.closers, db.Close)
+	h.Databases[n.Name] = db
+	if n.Driver.Local != nil {
+		if h.Machines[n.Name], err = localMachine(n, partner); err != nil {
+			return fmt.Errorf("local driver: %w", err)
+		}
+	}
+	if len(n.Driver.Fence) > 0 {
+		h.Fencers[n.Name], err = m.fences(n, h.Machines[n.Name])
+	}
+	return err
+}
+
+// fences is a node's chain, in the configured order. One that is the machine's
+// own, alone, is no chain: its plan reads as it always did.
+func (m *maker) fences(n config.Node, machine actions.Machine) (actions.Fencer, error) {
+	if n.Driver.Vultr == nil {
+		return machine, nil
+	}
+	links := make([]actions.Link, len(n.Driver.Fence))
+	for i, name := range n.Driver.Fence {
+		link, err := m.link(name, n, machine)
+		if err != nil {
+			return nil, err
+		}
+		links[i] = link
+	}
+	return actions.NewChain(links...)
+}
+
+var errNoAccount = errors.New("the account's section vultr is missing")
+
+func (m *maker) link(name string, n config.Node, machine actions.Machine) (actions.Link, error) {
+	if name != "vultr" {
+		return actions.Link{Name: name, Fencer: machine}, nil
+	}
+	if m.account == nil {
+		return actions.Link{}, errNoAccount
+	}
+	fence, err := m.account.Fence(n.Driver.Vultr.Instance)
+	return actions.Link{Name: name, Fencer: fence, Machine: true}, err
+}
+
+func (m *maker) record(p config.Pair) (*vultr.Record, error) {
+	if m.account == nil {
+		return nil, errNoAccount
+	}
+	r, hosts := p.Endpoint.Vultr, map[string]string{}
+	for _, n := range p.Domain().Nodes {
+		hosts[n.Name] = n.Host
+	}
+	return m.account.Record(vultr.RecordOptions{Domain: r.Domain, ID: r.Record, Name: r.Name, TTL: r.TTL.Std(), Hosts: hosts})
 }
 
 func databaseOf(cfg config.Config, p config.Pair, n config.Node, secrets config.Secrets, dial func(string) postgres.DialFunc) (*postgres.Node, error) {

@@ -27,6 +27,11 @@ var rules = []rule{
 	{"actions", "external", []string{"golang.org/x/sync/errgroup", "github.com/dustin/go-humanize"}, "the domain talks to outside systems through its ports"},
 	{"actions/postgres", "twokey", []string{"twokey/actions", "twokey/actions/postgres", "twokey/approvals", "twokey/secret", "twokey/sql"}, "brothers don't know one another"},
 	{"actions/local", "twokey", []string{"twokey/actions", "twokey/actions/local", "twokey/approvals", "twokey/secret", "twokey/sql"}, "brothers don't know one another"},
+	{"actions/vultr", "twokey", []string{"twokey/actions", "twokey/actions/vultr", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
+	{"actions/vultr/vultrfake", "twokey", nil, "the fake API must not share a mistake with the driver"},
+	{"", "twokey/actions/vultr/vultrfake", nil, "a fake is for tests alone"},
+	{"", "twokey/actions/fencetest", nil, "tests that every fence must pass"},
+	{"", "github.com/vultr/govultr", []string{"actions/vultr"}, "nothing outside its driver knows Vultr's library"},
 	{"actions/watch", "twokey", []string{"twokey/actions", "twokey/actions/watch", "twokey/approvals"}, "watch tells facts and knows nobody who shows them"},
 	{"store", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/store"}, "the store keeps what the domain defines"},
 	{"bot", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/bot", "twokey/secret"}, "the Slack adapter reaches everything through the desk"},
@@ -135,7 +140,8 @@ func TestImportRulesCanFail(t *testing.T) {
 	for _, bad := range []struct{ dir, imp string }{
 		{"approvals", "twokey/actions"}, {"approvals", "github.com/x/y"}, {"actions", "twokey/store"}, {"actions", "github.com/jackc/pgx/v5"},
 		{"actions", "twokey/actions/postgres"}, {"actions/postgres", "twokey/actions/local"}, {"bot", "twokey/store"},
-		{"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
+		{"actions/vultr", "twokey/actions/local"}, {"actions/vultr/vultrfake", "twokey/actions/vultr"}, {"cmd/bot", "twokey/actions/vultr/vultrfake"},
+		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
 	} {
 		caught := false
 		for _, r := range rules {
