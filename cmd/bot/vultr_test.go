@@ -157,7 +157,7 @@ func TestHandsReachVultr(t *testing.T) {
 		t.Errorf("the record holds %s", data)
 	}
 	secrets.VultrKey = secret.Text{}
-	if _, _, err := handsOf(cfg, secrets); err == nil || !strings.Contains(err.Error(), "API key is empty") {
+	if _, _, err := handsOf(cfg, secrets, nil); err == nil || !strings.Contains(err.Error(), "API key is empty") {
 		t.Errorf("without a key: %v", err)
 	}
 }
