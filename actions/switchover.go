@@ -310,8 +310,10 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 	if err := x.machine().StopHard(ctx); err != nil {
 		return "", err
 	}
-	if err := x.mayRestart(ctx); err != nil {
-		return "", err
+	if x.onTo != nil { // else the new primary can't be asked, and writers wait
+		if err := x.mayRestart(ctx); err != nil {
+			return "", err
+		}
 	}
 	if err := x.machine().Start(ctx); err != nil {
 		return "", err

@@ -17,7 +17,7 @@ import (
 )
 
 // impatient makes what hangs end within a test.
-const impatient = "timeouts: {observe: 2s, effect: 5s, stop: 5s, promote: 3s, fence: 5s, rejoin: 30s}\n"
+const impatient = "timeouts: {observe: 2s, effect: 5s, stop: 8s, promote: 3s, fence: 5s, rejoin: 30s}\n"
 
 // newHurt is a world in which something happens once, at one point of a switchover.
 func newHurt(t *testing.T, at actions.Point, hurt func(*world) error) *world {
