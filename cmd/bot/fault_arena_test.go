@@ -60,7 +60,7 @@ type arenaOptions struct {
 
 // quickTimeouts make faults end in seconds. They are still long enough for a
 // machine on which several arenas share two cores.
-const quickTimeouts = "timeouts: {observe: 1500ms, effect: 3s, stop: 4s, promote: 4s, fence: 4s, rejoin: 20s}\n"
+const quickTimeouts = "timeouts: {observe: 2500ms, effect: 4s, stop: 5s, promote: 5s, fence: 6s, rejoin: 25s}\n"
 
 func newArena(t *testing.T, o arenaOptions) *arena {
 	t.Helper()
@@ -76,6 +76,13 @@ func newArena(t *testing.T, o arenaOptions) *arena {
 	a.health(actions.HealthOK)
 	a.must(a.writers[oldNode].Until(a.ctx(), 20))
 	return a
+}
+
+// patient bounds a whole walk.
+func (a *arena) patient() context.Context {
+	ctx, cancel := context.WithTimeoutCause(a.t.Context(), 6*time.Minute, errors.New("the walk takes too long"))
+	a.t.Cleanup(cancel)
+	return ctx
 }
 
 func (o arenaOptions) pairKeys() (text string) {

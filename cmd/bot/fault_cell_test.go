@@ -141,7 +141,7 @@ func runCell(t *testing.T, c cell) (word string) {
 		if b.fault.options == nil {
 			continue
 		}
-		if err := b.fault.options(&o); errors.Is(err, errNeedsRoot) {
+		if err := b.fault.options(t, &o); errors.Is(err, errNeedsRoot) {
 			return "needs root"
 		} else if err != nil {
 			t.Fatal(err)
@@ -165,7 +165,7 @@ func (a *arena) unmount() error {
 }
 
 func (w *walk) walk() string {
-	ctx := w.ctx()
+	ctx := w.patient()
 	for _, b := range w.cell.breaks {
 		if b.fault.early != nil {
 			w.must(b.fault.early(ctx, w.arena))
@@ -281,10 +281,10 @@ func (w *walk) request2(ctx context.Context) (v verdictOn, ts string) {
 
 // askOnce asks through Slack. The bot may refuse to make a request.
 func (w *walk) askOnce(ctx context.Context) (r approvals.Request, ok bool) {
-	before := len(visible(w.slack.Snapshot(), oncall))
+	before := len(w.slack.Snapshot().Ephemerals(oncall))
 	_, err := w.slack.Command(ctx, oncall, opsChannel, "/pg", string(w.cell.kind)+" orders -- "+"it is time")
 	w.must(err)
-	patience, cancel := context.WithTimeout(ctx, 10*time.Second)
+	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	_ = w.until(patience, "a request or a refusal", func() bool { // neither comes while Slack is down and the bot refuses
 		all, err := w.service.store.Requests(ctx, store.Filter{}, 1)
@@ -292,7 +292,7 @@ func (w *walk) askOnce(ctx context.Context) (r approvals.Request, ok bool) {
 		if ok = len(all) == 1; ok {
 			r = all[0]
 		}
-		return ok || len(visible(w.slack.Snapshot(), oncall)) > before
+		return ok || len(w.slack.Snapshot().Ephemerals(oncall)) > before
 	})
 	return r, ok
 }
