@@ -63,11 +63,13 @@ func TestFaults(t *testing.T) {
 //	go test ./cmd/bot -run TestRandomFaults -faults.rounds 200 -timeout 4h
 func TestRandomFaults(t *testing.T) {
 	t.Parallel()
-	seed := *faultsSeed
-	if seed == 0 {
+	seed, rounds := *faultsSeed, *faultsRounds
+	switch {
+	case rounds == 0: // a plain run walks one, always the same
+		seed, rounds = max(seed, 1), 1
+	case seed == 0:
 		seed = uint64(time.Now().UnixNano())
 	}
-	rounds := max(*faultsRounds, 1)
 	t.Logf("-faults.seed %d -faults.rounds %d", seed, rounds)
 	for i := range rounds {
 		c := randomCell(rand.New(rand.NewPCG(seed, uint64(i))))
