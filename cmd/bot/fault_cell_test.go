@@ -131,7 +131,8 @@ type walk struct {
 }
 
 // runCell walks one cell and returns what happened, in a word for the table.
-func runCell(t *testing.T, c cell) (word string) {
+// begun is set once the pair works, so that the walk can begin.
+func runCell(t *testing.T, c cell, begun *bool) (word string) {
 	t.Helper()
 	t.Cleanup(func() { nothingLeft(t) }) // the last of all
 	folder := ""
@@ -142,13 +143,14 @@ func runCell(t *testing.T, c cell) (word string) {
 			continue
 		}
 		if err := b.fault.options(t, &o); errors.Is(err, errNeedsRoot) {
+			*begun = true
 			return "needs root"
 		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
 	w := &walk{arena: newArena(t, o), cell: c}
-	folder = w.pair.Dir
+	folder, *begun = w.pair.Dir, true
 	if o.prepare != nil {
 		w.onClose(w.unmount)
 	}
