@@ -203,6 +203,11 @@ func (a *arena) appConfig(n *sandbox.Node) (*pgx.ConnConfig, error) {
 func (a *arena) asAdmin(ctx context.Context, node string, do func(*pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
+	return a.session(ctx, node, do)
+}
+
+// session is asAdmin within the caller's own deadline.
+func (a *arena) session(ctx context.Context, node string, do func(*pgx.Conn) error) error {
 	cfg, err := pgx.ParseConfig(a.pair.Node(node).AdminURL(a.pair.Database))
 	if err != nil {
 		return err
