@@ -60,7 +60,7 @@ type arenaOptions struct {
 
 // quickTimeouts make faults end in seconds. They are still long enough for a
 // machine on which several arenas share two cores.
-const quickTimeouts = "timeouts: {observe: 1500ms, effect: 3s, stop: 4s, promote: 4s, fence: 4s, rejoin: 20s}\n"
+const quickTimeouts = "timeouts: {observe: 2500ms, effect: 4s, stop: 5s, promote: 5s, fence: 6s, rejoin: 25s}\n"
 
 func newArena(t *testing.T, o arenaOptions) *arena {
 	t.Helper()
@@ -76,6 +76,13 @@ func newArena(t *testing.T, o arenaOptions) *arena {
 	a.health(actions.HealthOK)
 	a.must(a.writers[oldNode].Until(a.ctx(), 20))
 	return a
+}
+
+// patient bounds a whole walk.
+func (a *arena) patient() context.Context {
+	ctx, cancel := context.WithTimeoutCause(a.t.Context(), 6*time.Minute, errors.New("the walk takes too long"))
+	a.t.Cleanup(cancel)
+	return ctx
 }
 
 func (o arenaOptions) pairKeys() (text string) {
@@ -196,6 +203,11 @@ func (a *arena) appConfig(n *sandbox.Node) (*pgx.ConnConfig, error) {
 func (a *arena) asAdmin(ctx context.Context, node string, do func(*pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
+	return a.session(ctx, node, do)
+}
+
+// session is asAdmin within the caller's own deadline.
+func (a *arena) session(ctx context.Context, node string, do func(*pgx.Conn) error) error {
 	cfg, err := pgx.ParseConfig(a.pair.Node(node).AdminURL(a.pair.Database))
 	if err != nil {
 		return err

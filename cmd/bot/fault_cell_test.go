@@ -131,7 +131,8 @@ type walk struct {
 }
 
 // runCell walks one cell and returns what happened, in a word for the table.
-func runCell(t *testing.T, c cell) (word string) {
+// begun is set once the pair works, so that the walk can begin.
+func runCell(t *testing.T, c cell, begun *bool) (word string) {
 	t.Helper()
 	t.Cleanup(func() { nothingLeft(t) }) // the last of all
 	folder := ""
@@ -141,14 +142,15 @@ func runCell(t *testing.T, c cell) (word string) {
 		if b.fault.options == nil {
 			continue
 		}
-		if err := b.fault.options(&o); errors.Is(err, errNeedsRoot) {
+		if err := b.fault.options(t, &o); errors.Is(err, errNeedsRoot) {
+			*begun = true
 			return "needs root"
 		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
 	w := &walk{arena: newArena(t, o), cell: c}
-	folder = w.pair.Dir
+	folder, *begun = w.pair.Dir, true
 	if o.prepare != nil {
 		w.onClose(w.unmount)
 	}
@@ -165,7 +167,7 @@ func (a *arena) unmount() error {
 }
 
 func (w *walk) walk() string {
-	ctx := w.ctx()
+	ctx := w.patient()
 	for _, b := range w.cell.breaks {
 		if b.fault.early != nil {
 			w.must(b.fault.early(ctx, w.arena))
@@ -281,10 +283,10 @@ func (w *walk) request2(ctx context.Context) (v verdictOn, ts string) {
 
 // askOnce asks through Slack. The bot may refuse to make a request.
 func (w *walk) askOnce(ctx context.Context) (r approvals.Request, ok bool) {
-	before := len(visible(w.slack.Snapshot(), oncall))
+	before := len(w.slack.Snapshot().Ephemerals(oncall))
 	_, err := w.slack.Command(ctx, oncall, opsChannel, "/pg", string(w.cell.kind)+" orders -- "+"it is time")
 	w.must(err)
-	patience, cancel := context.WithTimeout(ctx, 10*time.Second)
+	patience, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	_ = w.until(patience, "a request or a refusal", func() bool { // neither comes while Slack is down and the bot refuses
 		all, err := w.service.store.Requests(ctx, store.Filter{}, 1)
@@ -292,7 +294,7 @@ func (w *walk) askOnce(ctx context.Context) (r approvals.Request, ok bool) {
 		if ok = len(all) == 1; ok {
 			r = all[0]
 		}
-		return ok || len(visible(w.slack.Snapshot(), oncall)) > before
+		return ok || len(w.slack.Snapshot().Ephemerals(oncall)) > before
 	})
 	return r, ok
 }

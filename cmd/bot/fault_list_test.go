@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,7 +28,7 @@ type fault struct {
 	// it would break isn't there at that moment.
 	inject func(ctx context.Context, a *arena) (heal func(context.Context) error, err error)
 	// options are what the arena needs for it.
-	options func(*arenaOptions) error
+	options func(*testing.T, *arenaOptions) error
 	// early is what must be done before the pair is used.
 	early func(ctx context.Context, a *arena) error
 	// cut: the disaster that it meets in a failover is an old primary that works but is cut off from
@@ -109,7 +110,7 @@ func pairFaults() []fault {
 		{name: "synchronous_commit off for the role", cut: true, inject: roleCommitsAlone, uncovers: true},
 		{name: "names changed and changed back", cut: true, inject: namesThereAndBack, uncovers: true},
 		{name: "diverged in the fork's segment, back under block", only: actions.KindFailover, disaster: true, firstOnly: true,
-			options: func(o *arenaOptions) error { o.block = true; return nil }, inject: diverge},
+			options: func(_ *testing.T, o *arenaOptions) error { o.block = true; return nil }, inject: diverge},
 		{name: "standby restored from an old copy", early: keepOldCopy, inject: restoreOldCopy, ofStandby: true, cut: true, uncovers: true},
 		{name: "Slack down", inject: slackDown},
 	}
@@ -182,8 +183,8 @@ func (a *arena) process(ctx context.Context, node, kind string) (pid int, err er
 }
 
 // smallDisk gives a node a file system of its own that is soon full.
-func smallDisk(node string) func(*arenaOptions) error {
-	return func(o *arenaOptions) error {
+func smallDisk(node string) func(*testing.T, *arenaOptions) error {
+	return func(_ *testing.T, o *arenaOptions) error {
 		if os.Geteuid() != 0 {
 			return errNeedsRoot
 		}

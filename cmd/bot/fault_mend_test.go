@@ -14,7 +14,7 @@ import (
 // mend is a person who follows what the bot has said until the pair works. It
 // does nothing that isn't written there, but for waiting.
 func (a *arena) mend(ctx context.Context, v verdictOn) (how []string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("a minute is over"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("two minutes are over"))
 	defer cancel()
 	var rep actions.Report
 	for ctx.Err() == nil {

@@ -55,7 +55,9 @@ func (a *arena) nodeAt(meant, address string) string {
 // to replay what its primary had flushed when the reading began.
 func (a *arena) rowsOn(ctx context.Context, node string) (map[int64]bool, error) {
 	there := map[int64]bool{}
-	err := a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := a.session(ctx, node, func(c *pgx.Conn) error {
 		rows, err := c.Query(ctx, "SELECT id FROM load.writes")
 		if err != nil {
 			return err

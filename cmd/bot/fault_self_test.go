@@ -44,7 +44,7 @@ func TestSuiteCatches(t *testing.T) {
 					}
 				}
 				w := &walk{arena: newArena(t, o), cell: cell{kind: actions.KindFailover}}
-				err := p.walk(w.ctx(), w)
+				err := p.walk(w.patient(), w)
 				t.Logf("found: %v", err)
 				if !disabled && err != nil {
 					t.Errorf("with the protection in place the oracle found: %v", err)
@@ -270,9 +270,12 @@ func freezeWhileReplayIsPaused(ctx context.Context, w *walk) error {
 		return w.exec(ctx, newNode, "SELECT pg_wal_replay_pause()")
 	})
 	w.points.on(actions.OpFence, false, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 4*time.Second)
 		defer cancel()
-		_ = w.writers[oldNode].Until(ctx, 20) // in vain behind a freeze
+		err := w.until(ctx, "the freeze is done", func() bool { return w.points.reached(actions.OpFreeze, true) })
+		if err == nil {
+			_ = w.writers[oldNode].Until(ctx, 40) // in vain behind a freeze
+		}
 		return nil
 	})
 	w.points.on(actions.OpSettle, false, func(ctx context.Context) error {

@@ -43,6 +43,7 @@ var rules = []rule{
 	{"", "twokey/config", []string{"cmd/bot", "config"}, "only cmd/bot maps the file to the packages' options"},
 	{"", "go.etcd.io/bbolt", []string{"store"}, "nothing outside store knows bbolt"},
 	{"", "github.com/slack-go/slack", []string{"bot"}, "nothing outside bot knows Slack"},
+	{"", "twokey/actions/local/faultproxy", nil, "only tests break a network"},
 	{"", "twokey/cmd", nil, "nobody imports a program"},
 }
 
