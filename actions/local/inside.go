@@ -51,7 +51,7 @@ func (s Server) diskFree() int64 {
 		if err := unix.Statfs(folder, &stat); err != nil {
 			return -1
 		}
-		free := int64(stat.Bavail) * int64(stat.Bsize)
+		free := int64(stat.Bavail) * int64(stat.Bsize) //nolint:unconvert // of another type elsewhere than on Linux
 		if least < 0 || free < least {
 			least = free
 		}
