@@ -31,7 +31,7 @@ type Platform struct {
 // with its login: the bot's own host can't stand in for it.
 type Inside struct {
 	At       time.Time `json:"at"`
-	Login    string    `json:"login"`     // why it can't log in at its partner as its WAL receiver and pg_rewind would; "" when it can
+	Login    string    `json:"login"`     // why it can't log in at its partner as its WAL receiver and pg_rewind would; "" when it can, or is a standby, which shows it by streaming
 	DiskFree int64     `json:"disk_free"` // bytes where its data and WAL lie; -1 when not known
 }
 

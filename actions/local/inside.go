@@ -13,10 +13,15 @@ import (
 var _ actions.Insider = (*Machine)(nil)
 
 // Inside implements [actions.Insider]: a server here runs on this machine, so what is tried from here with its
-// own login is tried from within the node.
+// own login is tried from within the node. A standby doesn't try: it shows that by streaming, and for a moment
+// it would be one walsender more on a primary that is just being looked at.
 func (m *Machine) Inside(ctx context.Context) actions.Inside {
 	in := actions.Inside{DiskFree: m.Server.diskFree()}
-	if err := m.Upstream.try(ctx); err != nil {
+	standby, err := m.Server.exists("standby.signal")
+	if err == nil && !standby {
+		err = m.Upstream.try(ctx)
+	}
+	if err != nil {
 		in.Login = err.Error()
 	}
 	return in
@@ -51,7 +56,7 @@ func (s Server) diskFree() int64 {
 		if err := unix.Statfs(folder, &stat); err != nil {
 			return -1
 		}
-		free := int64(stat.Bavail) * int64(stat.Bsize)
+		free := int64(stat.Bavail) * int64(stat.Bsize) //nolint:unconvert // of another type elsewhere than on Linux
 		if least < 0 || free < least {
 			least = free
 		}
