@@ -225,7 +225,7 @@ func (e StartEvidence) besidePrimary() StartDecision {
 // copyAnew is for a folder that nothing else can help; no order is needed to
 // take back what a former pg_rewind has taken back already.
 func (e StartEvidence) copyAnew() StartDecision {
-	if e.Rejoins == RejoinOrdered {
+	if e.Rejoins != RejoinFitting && e.Rejoins != RejoinAlways {
 		return notStart("a pg_rewind of %s was not finished, and copying it anew has to be ordered; %s", e.Node, e.said())
 	}
 	return StartDecision{Kind: StartRejoin, Why: fmt.Sprintf("a pg_rewind was not finished, and %s: it is copied anew", e.said())}
