@@ -43,3 +43,6 @@ var (
 
 // Lines gives pg_waldump's lines of a server's log.
 var Walk = Server.walk
+
+// Evidence is what a guard decides by.
+var Evidence = (*Guard).evidence

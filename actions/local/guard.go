@@ -25,7 +25,8 @@ import (
 //
 // What the guard has to know from one start to the next stands in files beside the data folder:
 //
-//	DATA.held    "held, timeline N": a primary by right, which its guard has put into recovery
+//	DATA.held    "held, timeline N": a primary by right, which its guard has put into recovery;
+//	             "released, timeline N" once that is over, for the control file says so only later
 //	DATA.alone   "alone, timeline N": it was left to take writes alone
 //	DATA.order   what the bot, or a person, has ordered (JSON)
 type Guard struct {
@@ -40,6 +41,8 @@ type Guard struct {
 	Command []string
 	// Every is the pause between two looks while the server has to wait; 0 is two seconds.
 	Every time.Duration
+	// RejoinTimeout bounds one attempt to rejoin, a copy of everything included; 0 is half an hour.
+	RejoinTimeout time.Duration
 	// Told hears each decision once, and what is done besides.
 	Told func(string)
 
@@ -142,7 +145,11 @@ func (m *Machine) ownData(ctx context.Context) (actions.OwnData, error) {
 	if o.Names, err = m.Server.setting(ctx, "synchronous_standby_names"); err != nil {
 		return o, err
 	}
-	return o, m.readNotes(&o)
+	files, err := m.Server.walFiles(c)
+	if err != nil {
+		return o, err
+	}
+	return o, m.readNotes(&o, files.newest())
 }
 
 // recovered says whether what the folder holds was received.
@@ -172,27 +179,42 @@ func (s Server) signalled() (bool, error) {
 	return s.exists("recovery.signal")
 }
 
-func (m *Machine) readNotes(o *actions.OwnData) error {
+func (m *Machine) readNotes(o *actions.OwnData, newest uint32) error {
 	var err error
 	if o.Unfit, err = exists(m.Server.rewindMark()); err != nil {
 		return err
 	}
-	held, err := readNote(m.Server.heldNote(), heldText)
+	held, err := m.heldOn(*o)
 	if err != nil {
 		return err
 	}
-	// A note about another timeline is about what the folder held before.
-	o.Held = held != 0 && held == o.Timeline
+	// A note about another timeline is about what the folder held before. But a primary that died before its first
+	// checkpoint on its timeline has replayed that only after a while.
+	if held != 0 && (held == o.Timeline || held > o.Timeline && held == newest) {
+		o.Held, o.Timeline = true, held
+	}
 	o.Alone, err = readNote(m.Server.aloneNote(), aloneText)
 	return err
+}
+
+// heldOn is the timeline on which the server is held in recovery, 0 when it isn't. A note that the hold is over
+// counts until the server has come up as a primary. It says nothing of a server with a standby.signal: somebody
+// has made that one a standby since.
+func (m *Machine) heldOn(o actions.OwnData) (uint32, error) {
+	held, err := readNote(m.Server.heldNote(), heldText)
+	if err != nil || held != 0 || o.Signal || !o.Recovered {
+		return held, err
+	}
+	return readNote(m.Server.heldNote(), releasedText)
 }
 
 func (s Server) heldNote() string  { return s.DataDir + ".held" }
 func (s Server) aloneNote() string { return s.DataDir + ".alone" }
 
 const (
-	heldText  = "held, timeline "
-	aloneText = "alone, timeline "
+	heldText     = "held, timeline "
+	releasedText = "released, timeline "
+	aloneText    = "alone, timeline "
 )
 
 // readNote gives the note's timeline, 0 without one. One that can't be understood counts as none: then the server
@@ -249,10 +271,23 @@ func (m *Machine) hold(o actions.OwnData) error {
 	return errors.Join(m.Server.signalStandby(), syncFolder(m.Server.DataDir))
 }
 
-// release makes the next start one as a primary. The note stays, for the control file still says "in recovery"
-// until the server is up; it is gone with the timeline.
-func (m *Machine) release() error {
+// release makes the next start one as a primary. Dying anywhere in between leaves a server that is known as one.
+func (m *Machine) release(o actions.OwnData) error {
+	if o.Held {
+		if err := m.writeNote(m.Server.heldNote(), releasedText, o.Timeline); err != nil {
+			return err
+		}
+	}
 	return errors.Join(m.Server.removeSignals(), syncFolder(m.Server.DataDir))
+}
+
+// forgetHold is for a server that becomes a standby: from then on it is no primary by right.
+func (m *Machine) forgetHold() error {
+	there, err := exists(m.Server.heldNote())
+	if err != nil || !there {
+		return err
+	}
+	return removeNote(m.Server.heldNote())
 }
 
 func (g *Guard) tell(text string) {

@@ -22,6 +22,10 @@ import (
 // Errors: nil when ctx ended and nothing runs any more; an *exec.ExitError with the code of a server that ended
 // as its child; others say what could not be done.
 func (g *Guard) Run(ctx context.Context, pass <-chan os.Signal) error {
+	g.Machine.Server.tied = true
+	if err := g.settle(ctx); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
 		d, err := g.Look(ctx)
 		if err == nil {
@@ -35,11 +39,33 @@ func (g *Guard) Run(ctx context.Context, pass <-chan os.Signal) error {
 	return nil
 }
 
+// ErrRuns means that a server runs in the data folder already, and not in recovery: nothing can be decided for it.
+var ErrRuns = errors.New("a server runs as a primary already; stop it, or leave it alone")
+
+// settle puts in order what a guard that was killed has left: half a swap of data folders, a server in recovery.
+func (g *Guard) settle(ctx context.Context) error {
+	m := &g.Machine
+	if err := m.mendSwap(); err != nil {
+		return err
+	}
+	_, running, err := m.Server.Running(ctx)
+	if err != nil || !running {
+		return err
+	}
+	if signalled, err := m.Server.signalled(); err != nil || !signalled {
+		return errors.Join(err, fmt.Errorf("guard the start of the server in %s: %w", m.Server.DataDir, ErrRuns))
+	}
+	g.tell("stopping the server in recovery that an earlier guard has left")
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	return m.Server.StopFast(ctx)
+}
+
 // act does what was decided; nil leads to the next look.
 func (g *Guard) act(ctx context.Context, d actions.StartDecision, pass <-chan os.Signal) error {
 	switch d.Kind {
 	case actions.StartAsIs, actions.StartAlone:
-		return g.replace(d)
+		return g.replace(ctx, d)
 	case actions.StartRecovery:
 		return g.wait(ctx, pass)
 	case actions.StartRejoin:
@@ -53,13 +79,10 @@ func (g *Guard) act(ctx context.Context, d actions.StartDecision, pass <-chan os
 // rejoin makes the server a standby of its partner, and leaves it stopped: the next look starts it as what it
 // is then. What fails is told, and tried again after a while.
 func (g *Guard) rejoin(ctx context.Context) (done bool, err error) {
-	order, err := g.Machine.Upstream.rejoinOrder(ctx, g.Node)
+	report, err := g.rejoinInTime(ctx)
 	if err == nil {
-		var report actions.RejoinReport
-		report, err = g.Machine.Rejoin(ctx, order, g.tell)
 		g.tell("rejoined: " + report.How)
-	}
-	if err != nil {
+	} else {
 		g.tell("it could not be rejoined yet: " + err.Error())
 	}
 	calm, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
@@ -70,12 +93,45 @@ func (g *Guard) rejoin(ctx context.Context) (done bool, err error) {
 	return err == nil, nil
 }
 
+func (g *Guard) rejoinInTime(ctx context.Context) (actions.RejoinReport, error) {
+	patience := g.RejoinTimeout
+	if patience <= 0 {
+		patience = actions.DefaultTimeouts().Rejoin
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took longer than %s", patience))
+	defer cancel()
+	order, err := g.rejoinOrder(ctx)
+	if err != nil {
+		return actions.RejoinReport{}, err
+	}
+	if err := g.Machine.Upstream.ensureSlot(ctx); err != nil {
+		return actions.RejoinReport{}, err
+	}
+	return g.Machine.Rejoin(ctx, order, g.tell)
+}
+
+// rejoinOrder is what the partner says of itself, and the fork that was ordered, if one was.
+func (g *Guard) rejoinOrder(ctx context.Context) (actions.RejoinOrder, error) {
+	order, err := g.Machine.Upstream.rejoinOrder(ctx, g.Node)
+	if err != nil {
+		return order, err
+	}
+	written, err := g.order()
+	if written.Kind == actions.OrderRejoin {
+		order.Timeline = written.Timeline
+		if written.Fork != 0 {
+			order.Fork = written.Fork
+		}
+	}
+	return order, err
+}
+
 // stopPatience bounds a fast shutdown of a standby.
 const stopPatience = time.Minute
 
 // replace starts the server in this process's place.
-func (g *Guard) replace(d actions.StartDecision) error {
-	if err := g.ready(d); err != nil {
+func (g *Guard) replace(ctx context.Context, d actions.StartDecision) error {
+	if err := g.ready(ctx, d); err != nil {
 		return err
 	}
 	path, err := exec.LookPath(g.Command[0])
@@ -88,13 +144,23 @@ func (g *Guard) replace(d actions.StartDecision) error {
 	return fmt.Errorf("run %s: %w", path, syscall.Exec(path, g.Command, os.Environ()))
 }
 
-// ready takes a hold back from what will be a primary; a standby gets its own name again.
-func (g *Guard) ready(d actions.StartDecision) error {
-	if d.Primary {
-		return g.Machine.release()
+// ready takes a hold back from what will be a primary, and sees to it that anything else comes up in recovery,
+// under its own name.
+func (g *Guard) ready(ctx context.Context, d actions.StartDecision) error {
+	own, err := g.Machine.ownData(ctx)
+	if err != nil || own.Empty {
+		return err
 	}
-	_, err := g.Machine.writeUpstream(g.Node)
-	return err
+	if _, err := g.Machine.writeUpstream(g.Node); err != nil {
+		return err
+	}
+	if d.Primary {
+		return g.Machine.release(own)
+	}
+	if err := g.Machine.hold(own); err != nil {
+		return fmt.Errorf("keep %s in recovery: %w", g.Machine.Server.DataDir, err)
+	}
+	return g.Machine.checkStreams(ctx, g.Node)
 }
 
 // wait runs the server in recovery until it may be more, or may not even be that: then it is stopped for the
@@ -114,13 +180,13 @@ func (g *Guard) wait(ctx context.Context, pass <-chan os.Signal) error {
 		case err := <-c.ended:
 			return died(err)
 		case <-ctx.Done():
-			c.stop()
+			c.stop(pass)
 			return ctx.Err()
 		case sig := <-pass:
 			c.pass(sig)
 		case <-again.C:
 			if done, err := g.lookAgain(ctx, c); done || err != nil {
-				c.stop()
+				c.stop(pass)
 				return err
 			}
 		}
@@ -136,8 +202,11 @@ func (g *Guard) enterRecovery(ctx context.Context) error {
 	if err := g.Machine.hold(own); err != nil {
 		return fmt.Errorf("make %s start in recovery: %w", g.Machine.Server.DataDir, err)
 	}
-	_, err = g.Machine.writeUpstream(g.Node + rejoinSuffix)
-	return err
+	name := g.Node + rejoinSuffix
+	if _, err := g.Machine.writeUpstream(name); err != nil {
+		return err
+	}
+	return g.Machine.checkStreams(ctx, name)
 }
 
 // lookAgain says whether the child has to be stopped for another decision.
@@ -160,40 +229,52 @@ func (g *Guard) lookAgain(ctx context.Context, c *child) (bool, error) {
 // child is a server that runs below the guard.
 type child struct {
 	process *os.Process
-	ended   chan error
+	ended   <-chan error
 }
 
-// start runs the command. The server gets a fast shutdown when the guard dies, also by kill -9, for then the
-// platform starts a new one. That hangs on the thread that started the server, which therefore waits for its end.
+// start runs the command.
 func (g *Guard) start() (*child, error) {
 	cmd := exec.Command(g.Command[0], g.Command[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = endedWithParent(g.Machine.Server.User.credential())
-	c := &child{ended: make(chan error, 1)}
-	started := make(chan error)
+	ended, err := startTied(cmd, g.Machine.Server.User.credential())
+	if err != nil {
+		return nil, fmt.Errorf("the server's command can't be run: %w", err)
+	}
+	return &child{cmd.Process, ended}, nil
+}
+
+// startTied starts a server that gets a fast shutdown when this process dies, also by kill -9, for then the platform
+// starts a new guard. That hangs on the thread that started the server, which therefore waits for its end.
+func startTied(cmd *exec.Cmd, as *syscall.Credential) (<-chan error, error) {
+	cmd.SysProcAttr = endedWithParent(as)
+	started, ended := make(chan error), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			c.ended <- cmd.Wait()
+			ended <- cmd.Wait()
 		}
 	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("the server's command can't be run: %w", err)
-	}
-	c.process = cmd.Process
-	return c, nil
+	return ended, <-started
 }
 
 // pass sends a signal; a server that has ended needs none.
 func (c *child) pass(sig os.Signal) { _ = c.process.Signal(sig) }
 
-// stop orders a fast shutdown, never a smart one, which would wait for sessions to leave, and waits for it.
-func (c *child) stop() {
+// stop orders a fast shutdown, never a smart one, which would wait for sessions to leave, and waits for it. A
+// platform that loses its patience may send more.
+func (c *child) stop(pass <-chan os.Signal) {
 	c.pass(unix.SIGINT)
-	<-c.ended //nolint:errcheck // stopped on our order, whatever its code
+	for {
+		select {
+		case <-c.ended: // on our order, whatever its code
+			return
+		case sig := <-pass:
+			c.pass(sig)
+		}
+	}
 }
 
 // died is for a server that ended though nobody told it to: the platform starts everything anew.

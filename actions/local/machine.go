@@ -199,6 +199,9 @@ func (m *Machine) startStandby(ctx context.Context, name string) error {
 	if _, err := m.writeUpstream(name); err != nil {
 		return err
 	}
+	if err := m.forgetHold(); err != nil {
+		return err
+	}
 	if err := m.Server.dropOverrides(); err != nil {
 		return fmt.Errorf("take back what ALTER SYSTEM set: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"twokey/actions"
+	"twokey/sql"
 )
 
 // ErrNotReached means that the partner could not be reached, or isn't what it should be, before anything on
@@ -183,6 +184,23 @@ func (u Upstream) state(ctx context.Context) (actions.PartnerAnswer, error) {
 	return actions.PartnerAnswer{
 		SystemID: row[1], InRecovery: row[0] == "t", Frozen: row[3] == "t", Timeline: uint32(timeline), ReceivesFrom: row[4],
 	}, nil
+}
+
+// ensureSlot makes the node's slot on the partner, unless it is there: a login for replication may.
+func (u Upstream) ensureSlot(ctx context.Context) error {
+	c, err := u.connect(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer c.close(ctx)
+	_, err = c.Exec(ctx, "CREATE_REPLICATION_SLOT "+sql.Identifier(u.Slot)+" PHYSICAL RESERVE_WAL").ReadAll()
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42710" { // it is there
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the slot %s on the partner: %w", u.Slot, err)
+	}
+	return nil
 }
 
 // rejoinOrder is what a rejoin that nobody ordered has to know, by the partner's own word.

@@ -257,10 +257,19 @@ func (m *Machine) checkIncluded(ctx context.Context, name string) error {
 		return err
 	}
 	if conninfo != m.Upstream.conninfo(name) {
-		return fmt.Errorf("the server's configuration doesn't take primary_conninfo from %s: add the line include '%s' at its end",
+		return fmt.Errorf("the server's configuration doesn't take primary_conninfo from %s: add the line include '%s' at its end, and take it out of postgresql.auto.conf",
 			m.include(), m.include())
 	}
 	return nil
+}
+
+// checkStreams is [Machine.checkIncluded] for a server that may be frozen, which streams under no name.
+func (m *Machine) checkStreams(ctx context.Context, name string) error {
+	conninfo, err := m.Server.setting(ctx, "primary_conninfo")
+	if err != nil || conninfo == "" {
+		return err
+	}
+	return m.checkIncluded(ctx, name)
 }
 
 // setting is what the server's configuration files give a setting, whether the server runs or not.

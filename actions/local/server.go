@@ -31,6 +31,8 @@ type Server struct {
 	User *User
 	// Env is added to the server's environment, "name=value" each.
 	Env []string
+
+	tied bool // to this process: it doesn't outlive it
 }
 
 // ErrUnfit means that the data folder may not be started: a pg_rewind into it was not finished.

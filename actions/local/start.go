@@ -152,6 +152,13 @@ func (s Server) spawn() (int, error) {
 	cmd := exec.Command(s.Programs.Path("postgres"), args...)
 	cmd.Env, cmd.Dir = append(s.Programs.Env(), s.Env...), s.DataDir
 	cmd.Stdout, cmd.Stderr = log, log
+	if s.tied {
+		_, err := startTied(cmd, s.User.credential())
+		if err != nil {
+			return 0, err
+		}
+		return cmd.Process.Pid, nil
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.User.credential()}
 	if err := cmd.Start(); err != nil {
 		return 0, err

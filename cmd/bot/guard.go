@@ -41,7 +41,7 @@ type guardFlags struct {
 	user, passfile, sslmode, sslrootcert  string
 	order, rejoins                        string
 	port, ownPort                         int
-	every                                 time.Duration
+	every, rejoinTimeout                  time.Duration
 	dryRun                                bool
 }
 
@@ -78,6 +78,7 @@ func (f *guardFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.order, "order-file", "", "file with the bot's order; default: the data folder's path with .order")
 	set.StringVar(&f.rejoins, "rejoin", string(actions.RejoinFitting), "without an order: ordered (never), fitting (where nothing has to be taken back), always")
 	set.DurationVar(&f.every, "every", 2*time.Second, "pause between two looks while it has to wait")
+	set.DurationVar(&f.rejoinTimeout, "rejoin-timeout", 30*time.Minute, "bound of one attempt to rejoin, a copy of everything included")
 	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, do nothing")
 }
 
@@ -156,6 +157,7 @@ func (f guardFlags) guard(command []string) (*local.Guard, error) {
 	}
 	return &local.Guard{
 		Machine: m, Node: f.node, Partner: f.partner, Rejoins: rejoins, OrderFile: f.order, Command: command, Every: f.every,
+		RejoinTimeout: f.rejoinTimeout,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,6 +143,41 @@ func TestGuardWaitsForASilentPartner(t *testing.T) {
 	g.until(g.a, rowCount, "2")
 	g.until(g.a, timeline, "1")
 	g.until(g.b, rowCount, "2")
+	note, err := os.ReadFile(g.a.Server.DataDir + ".held")
+	if err != nil || string(note) != "released, timeline 1\n" {
+		t.Errorf("the note of the hold says %q, %v", note, err)
+	}
+}
+
+// TestGuardKeepsAStandbyOneThatLostItsSignal: without standby.signal the server
+// would come up as a second primary of the same timeline.
+func TestGuardKeepsAStandbyOneThatLostItsSignal(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.must(g.b.Server.StopFast(g.ctx()))
+	g.must(os.Remove(filepath.Join(g.b.Server.DataDir, "standby.signal")))
+	guard := g.start(g.b)
+	guard.await("start as it is: it is a standby")
+	g.until(g.b, inRecovery, "true")
+	g.until(g.a, synchronousOnes, "1")
+	g.exec(g.a, "INSERT INTO w VALUES (2)")
+	g.until(g.b, rowCount, "2")
+}
+
+// TestGuardStopsWhatAnEarlierOneLeft: a server in recovery that outlived its guard
+// is not let run unsupervised.
+func TestGuardStopsWhatAnEarlierOneLeft(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	guard := g.start(g.b)
+	guard.await("stopping the server in recovery that an earlier guard has left")
+	guard.await("start as it is: it is a standby")
+	g.until(g.a, synchronousOnes, "1")
+	p, _, err := g.b.Server.Running(g.ctx())
+	g.must(err)
+	if p.PID != guard.cmd.Process.Pid {
+		t.Errorf("the server is process %d, the guard was %d", p.PID, guard.cmd.Process.Pid)
+	}
 }
 
 // TestBothGuardsAtOnce: after a power cut of both sites each sees the other in
@@ -172,7 +208,8 @@ func TestGuardAfterAFailover(t *testing.T) {
 	frozen := g.start(g.a)
 	frozen.await("stay down and ask again: dc2 is in recovery on timeline 1, frozen: a failover is under way")
 
-	g.exec(g.b, "ALTER SYSTEM SET synchronous_standby_names = ''", "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()", "SELECT pg_promote()", "CHECKPOINT")
+	g.exec(g.b, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", "SELECT pg_promote()", "CHECKPOINT",
+		"ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()", "SELECT pg_drop_replication_slot('twokey_dc1')")
 	frozen.await("stay down and ask again: .*goes on past that: ask the bot for a rejoin")
 	if _, err := g.query(g.a, inRecovery); err == nil {
 		t.Error("it runs although it must stay down")
@@ -181,7 +218,10 @@ func TestGuardAfterAFailover(t *testing.T) {
 	if err := frozen.ended(); err != nil {
 		t.Errorf("told to stop it ended with %v", err)
 	}
-	rejoining := g.start(g.a, "--rejoin", "always")
+	rejoining := g.start(g.a, "--rejoin", "ordered")
+	rejoining.await("stay down and ask again: .*goes on past that")
+	g.must(os.WriteFile(g.a.Server.DataDir+".order", []byte(`{"order":"rejoin","timeline":2}`), 0o600))
+	rejoining.await("rejoin first: the bot has ordered it")
 	rejoining.await("rejoined: pg_rewind")
 	rejoining.await("start as it is: it is a standby")
 	g.until(g.a, inRecovery, "true")
