@@ -88,7 +88,7 @@ func failsAt(p actions.Point) atPoint {
 var (
 	beforePromotion = []actions.Op{actions.OpLock, actions.OpRecheck, actions.OpPrepare, actions.OpCheckpoint, actions.OpStop, actions.OpGate, actions.OpFreeze, actions.OpSettle}
 	atPromotion     = []actions.Op{actions.OpPromote, actions.OpProbe, actions.OpConfirm}
-	afterPromotion  = []actions.Op{actions.OpEndpoint, actions.OpSettleDisk, actions.OpRejoin, actions.OpSync, actions.OpLatch, actions.OpTidy}
+	afterPromotion  = []actions.Op{actions.OpEndpoint, actions.OpAlone, actions.OpSettleDisk, actions.OpRejoin, actions.OpTogether, actions.OpSync, actions.OpLatch, actions.OpTidy}
 )
 
 // TestSwitchoverFailsAtEachPoint: until the promotion the old primary serves
@@ -103,7 +103,7 @@ func TestSwitchoverFailsAtEachPoint(t *testing.T) {
 			case slices.Contains(beforePromotion, p.Op):
 				b.wantTakenBack(r)
 				b.wantUntouchedBeforeStop(p)
-			case p.Op == actions.OpFollow, p.Op == actions.OpSync:
+			case p.Op == actions.OpFollow, p.Op == actions.OpTogether, p.Op == actions.OpSync:
 				b.wantState(r, approvals.Succeeded)
 				if t := b.wantServing("dc2"); !t.whole || out.Rejoin == nil {
 					b.Errorf("not whole, or not by a rejoin: %+v, %+v", t, out)

@@ -145,6 +145,7 @@ func (x *execution) promoted(ctx context.Context, following <-chan error) ending
 		return x.lost(err, fmt.Sprintf("%s is promoted, but not as expected: compare its timeline history with the journal before anybody writes to it. When it is as it should be, ask for `/pg rejoin %s`: %s is not its standby yet.", x.plan.To, x.plan.Pair, x.plan.From))
 	}
 	x.pointClients(ctx)
+	x.noteAlone(calm)
 	return x.finishPair(ctx, followed)
 }
 
@@ -241,7 +242,7 @@ func (x *execution) whole(ctx context.Context, followed error) error {
 // or that went away again, is rejoined.
 func (x *execution) standbyAgain(ctx context.Context, followed error) error {
 	if followed == nil {
-		followed = x.step(ctx, OpSync, x.plan.To, x.synchronousWithin(x.desk.opt.Timeouts.Stop))
+		followed = x.eligible(ctx, x.desk.opt.Timeouts.Stop)
 	}
 	if followed == nil || ctx.Err() != nil {
 		return followed
@@ -249,7 +250,7 @@ func (x *execution) standbyAgain(ctx context.Context, followed error) error {
 	if err := x.step(ctx, OpRejoin, x.plan.From, x.rejoin); err != nil {
 		return err
 	}
-	return x.step(ctx, OpSync, x.plan.To, x.synchronousWithin(x.desk.opt.Timeouts.Rejoin))
+	return x.eligible(ctx, x.desk.opt.Timeouts.Rejoin)
 }
 
 func (x *execution) settleDisk(ctx context.Context) (string, error) {

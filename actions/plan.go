@@ -22,9 +22,11 @@ const (
 	OpPromote    Op = "promote"    // no way back from here
 	OpConfirm    Op = "confirm"    // new timeline, forked at or after the gate
 	OpProbe      Op = "probe"      // a write that was committed
+	OpAlone      Op = "alone"      // note with the new primary that it takes writes alone, so that it may start again so
 	OpEndpoint   Op = "endpoint"   // point clients at the new primary
 	OpSettleDisk Op = "checkpoint new primary"
 	OpRejoin     Op = "rejoin"      // the old primary becomes a standby
+	OpTogether   Op = "together"    // that note is gone: the old primary may be promoted again
 	OpSync       Op = "synchronous" // streaming, and acknowledged commits wait for it
 	OpLatch      Op = "latch"       // shown to be synchronous from here on
 	OpTidy       Op = "tidy"        // drop the slot that nobody uses any more

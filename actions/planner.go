@@ -132,8 +132,14 @@ func (p *Plan) planFailover(a Platform, endpoints []string) {
 
 // planEnd is what follows the promotion, in either kind.
 func (p *Plan) planEnd() {
+	if p.After == Degrade && p.Kind != KindRejoin {
+		p.add(OpAlone, p.To, "note on %s that it takes writes alone, so that it may start again without an answer from %s", p.To, p.From)
+	}
 	p.add(OpSettleDisk, p.To, "checkpoint %s", p.To)
 	p.add(OpRejoin, p.From, "make %s a standby of %s: as it is, rewound, or copied anew beside its old data", p.From, p.To)
+	if p.After == Degrade || p.Kind == KindRejoin {
+		p.add(OpTogether, p.To, "once %s streams, take the note away from %s that it may start alone", p.From, p.To)
+	}
 	p.add(OpSync, p.To, "wait until %s streams and commits wait for it", p.From)
 	p.add(OpLatch, p.To, "show that %s has been synchronous since then", p.From)
 	p.add(OpTidy, p.From, "drop the slot on %s that nobody uses any more", p.From)

@@ -86,6 +86,7 @@ type server struct {
 	timeline        uint32
 	forks           []actions.Fork // of each timeline from the second on
 	names, synced   string
+	alone           uint32 // the note that it takes writes alone, by timeline
 	slots           map[string]bool
 	started, loaded time.Time
 	stopAt, riseAt  time.Time // when the stop or promotion under way takes effect
@@ -143,6 +144,11 @@ func (w *world) settle() {
 		}
 	}
 	w.stream()
+	for _, s := range w.servers {
+		if s.names != "" && s.alone == s.timeline {
+			w.split = append(w.split, fmt.Sprintf("%s may start alone while commits wait for %s, after %s", s.name, s.names, strings.Join(w.calls, ", ")))
+		}
+	}
 	if w.servers[0].serves() && w.servers[1].serves() {
 		w.split = append(w.split, fmt.Sprintf("%s after %s", now.Format("05.000"), strings.Join(w.calls, ", ")))
 	}

@@ -122,6 +122,14 @@ func (w *world) copy() {
 	w.mu.Unlock()
 }
 
+func (m machine) NoteAlone(ctx context.Context, timeline uint32) error {
+	return m.change(ctx, "note alone", func(s *server) error { s.alone = timeline; return nil })
+}
+
+func (m machine) ForgetAlone(ctx context.Context) error {
+	return m.change(ctx, "forget alone", func(s *server) error { s.alone = 0; return nil })
+}
+
 func commonPrefix(a, b []record) int {
 	n := min(len(a), len(b))
 	for i := range n {

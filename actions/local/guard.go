@@ -255,7 +255,15 @@ func (m *Machine) NoteAlone(_ context.Context, timeline uint32) error {
 }
 
 // ForgetAlone implements [actions.AloneKeeper].
-func (m *Machine) ForgetAlone(context.Context) error { return removeNote(m.Server.aloneNote()) }
+func (m *Machine) ForgetAlone(context.Context) error {
+	if err := removeNote(m.Server.aloneNote()); err != nil {
+		return err
+	}
+	if there, err := exists(m.Server.aloneNote()); err != nil || there {
+		return errors.Join(err, fmt.Errorf("the note %s is still there", m.Server.aloneNote()))
+	}
+	return nil
+}
 
 // hold makes the next start one in recovery. That the server is a primary by right is noted first: dying in
 // between leaves one that is still known as such.
