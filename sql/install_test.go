@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -279,5 +280,54 @@ func TestSampleCanBeInstalledTwice(t *testing.T) {
 	c := s.admin(t, "shop")
 	if n := ask[int](t, c, "SELECT (SELECT count(*) FROM users) * 100 + (SELECT count(*) FROM orders) * 10 + (SELECT count(*) FROM notes)"); n != 232 {
 		t.Errorf("users, orders, notes: %d", n)
+	}
+}
+
+// TestPartnerStateIsForTheNodes: a node that starts asks its partner with its own
+// login, which may do nothing else here.
+func TestPartnerStateIsForTheNodes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	say := func(n *sandbox.Node) (state string) {
+		cfg, err := pgx.ParseConfig(n.BotURL("twokey"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.User, cfg.Password = sql.ReplicationRole, s.ReplicationPassword.Reveal()
+		c, err := pgx.ConnectConfig(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(context.Background())
+		for _, refused := range []string{"SELECT twokey.resume_replay()", "SELECT * FROM twokey.probe", "SELECT pg_promote()", "SELECT twokey.timeline_history(1)"} {
+			if _, err := c.Exec(t.Context(), refused); err == nil || !strings.Contains(err.Error(), "permission denied") {
+				t.Errorf("%s: %v", refused, err)
+			}
+		}
+		const text = `SELECT format('recovery %s, timeline %s, frozen %s, of this system %s, receives %s', in_recovery, timeline, frozen,
+			system = (SELECT system_identifier::text FROM pg_control_system()), receives_from <> '') FROM twokey.partner_state()`
+		return ask[string](t, c, text)
+	}
+	if got := say(s.Nodes[0]); got != "recovery f, timeline 1, frozen f, of this system t, receives f" {
+		t.Errorf("the primary says: %s", got)
+	}
+	if got := say(s.Nodes[1]); got != "recovery t, timeline 1, frozen f, of this system t, receives t" {
+		t.Errorf("the standby says: %s", got)
+	}
+	b := s.conn(t, s.Nodes[1].AdminURL("twokey"))
+	for _, q := range []string{"ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()"} {
+		if _, err := b.Exec(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(time.Minute)
+	for got := ""; got != "recovery t, timeline 1, frozen t, of this system t, receives f"; got = say(s.Nodes[1]) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the frozen standby says: %s", got)
+		}
+	}
+	bot := s.conn(t, s.Nodes[1].BotURL("twokey"))
+	if _, err := bot.Exec(t.Context(), "SELECT twokey.partner_state()"); err == nil {
+		t.Error("the bot may ask it, too: it has pg_monitor for that")
 	}
 }

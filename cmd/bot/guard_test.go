@@ -2,19 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"twokey/actions"
 	"twokey/actions/local"
 	"twokey/actions/local/sandbox"
+	"twokey/approvals"
 )
 
 // guarded is a pair whose servers are started by guards, as a supervisor would.
@@ -229,6 +237,100 @@ func TestGuardAfterAFailover(t *testing.T) {
 	g.until(g.b, "SELECT application_name FROM pg_stat_replication", "dc1")
 }
 
+// guardLine leads to a node once it is opened; before, it refuses.
+type guardLine struct {
+	net.Listener
+	to     string
+	opened atomic.Bool
+}
+
+func newGuardLine(t *testing.T, to *sandbox.Node) *guardLine {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &guardLine{Listener: listener, to: fmt.Sprintf("127.0.0.1:%d", to.Port)}
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			served.Go(func() { l.serve(c) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); served.Wait() }) // the servers have ended: nobody holds a connection
+	return l
+}
+
+func (l *guardLine) serve(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	if !l.opened.Load() {
+		return
+	}
+	to, err := net.Dial("tcp4", l.to)
+	if err != nil {
+		return
+	}
+	defer func() { _ = to.Close() }()
+	var back sync.WaitGroup
+	back.Go(func() { _, _ = io.Copy(c, to); _ = c.Close() })
+	_, _ = io.Copy(to, c) // either side's end ends the other's
+	_ = to.Close()
+	back.Wait()
+}
+
+// TestGuardedNodeNeverAcknowledgesForItsPartner: an old primary with a row of its
+// own waits in recovery while its partner is promoted behind a cut line. When the
+// line is back it must not be taken for the synchronous standby: a commit over
+// there waits until it was rewound.
+func TestGuardedNodeNeverAcknowledgesForItsPartner(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	line := newGuardLine(t, g.b)
+	g.exec(g.b, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+	g.until(g.b, "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'walreceiver'", "0")
+	g.exec(g.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (99)")
+	g.must(g.a.Server.Kill(g.ctx()))
+	cut := []string{"--partner-port", strconv.Itoa(line.Addr().(*net.TCPAddr).Port)}
+	g.must(os.WriteFile(g.a.Upstream.Passfile, []byte("*:*:*:*:"+g.pair.ReplicationPassword.Reveal()+"\n"), 0o600))
+
+	guard := g.start(g.a, cut...)
+	guard.await("start in recovery until the partner was seen: .*may have been promoted")
+	g.until(g.a, inRecovery, "true")
+	g.exec(g.b, "SELECT pg_promote()", "CHECKPOINT")
+	committed := g.commitBeside(g.b, "INSERT INTO w VALUES (100)")
+	g.until(g.b, "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1")
+
+	line.opened.Store(true)
+	guard.await("stay down and ask again: dc2 is the primary on timeline 2.*goes on past that")
+	select {
+	case err := <-committed:
+		t.Fatalf("a commit on dc2 returned (%v) although dc1 doesn't have it", err)
+	default:
+	}
+	g.must(guard.cmd.Process.Kill())
+	g.start(g.a, append(cut, "--rejoin", "always")...).await("start as it is: it is a standby")
+	g.must(<-committed)
+	g.until(g.a, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM w", "1 100")
+}
+
+// commitBeside runs a statement that has to wait.
+func (g guarded) commitBeside(n *sandbox.Node, text string) <-chan error {
+	g.t.Helper()
+	ctx := g.ctx()
+	c, err := pgx.Connect(ctx, n.AdminURL("orders"))
+	g.must(err)
+	committed := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(ctx, text)
+		committed <- errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+	}()
+	return committed
+}
+
 // TestGuardLetsANodeAlone: what was left to take writes alone may start without
 // its partner, and only on the timeline that the note is about.
 func TestGuardLetsANodeAlone(t *testing.T) {
@@ -254,6 +356,41 @@ func TestGuardLetsANodeAlone(t *testing.T) {
 	g.exec(g.a, "INSERT INTO w VALUES (2)")
 	g.must(m.ForgetAlone(g.ctx()))
 	g.must(m.ForgetAlone(g.ctx())) // once more: nothing to do
+}
+
+// TestGuardsAfterAFailover: what a failover leaves behind may start alone by the
+// note that the bot has written; the old primary, power cut and back, stays down or
+// joins it, and never takes a write by itself.
+func TestGuardsAfterAFailover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(d *demo) { d.noDriver = "dc1" })
+	w.health(actions.HealthOK)
+	g := guarded{w, w.pair.Node("dc1"), w.pair.Node("dc2")}
+	g.must(g.a.Server.Kill(g.ctx()))
+	ts := w.ask("failover")
+	w.press(dba1, ts, "approve")
+	w.press(dba2, ts, "approve")
+	held := w.request(in(approvals.Held))
+	_, err := w.service.desk.Answer(w.ctx(), held.ID, approvals.Ballot{Person: "dba-1", Place: held.Place}, approvals.Accept, "orders")
+	w.must(err)
+	if r, _ := w.ended(); r.State != approvals.Succeeded {
+		t.Fatalf("ended %s: %s", r.State, r.Why)
+	}
+
+	old := g.start(g.a, "--rejoin", "ordered")
+	old.await("stay down and ask again: dc2 is the primary on timeline 2.*ask the bot for a rejoin")
+	if _, err := g.query(g.a, inRecovery); err == nil {
+		t.Error("the old primary runs")
+	}
+	g.must(old.cmd.Process.Kill())
+	g.must(g.b.Server.Kill(g.ctx()))
+	g.start(g.b).await("start as a primary, alone: a note says that it takes writes alone on timeline 2")
+	g.until(g.b, inRecovery, "false")
+	w.noLoss()
+	fits := g.start(g.a)
+	fits.await("rejoin first: dc2 is the primary on timeline 2, having left timeline 1 at .*nothing has to be taken back")
+	fits.await("start as it is: it is a standby")
+	g.until(g.b, "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'", "dc1")
 }
 
 // TestGuardThatIsKilledTakesItsServerAlong, and one that is told to stop stops
