@@ -282,7 +282,7 @@ func (l *guardLine) serve(c net.Conn) {
 	back.Wait()
 }
 
-// TestGuardedNodeNeverAcknowledgesForItsPartner: an old primary with a row of its
+// TestGuardedNodeNeverAcknowledgesForItsPartner: an old primary with rows of its
 // own waits in recovery while its partner is promoted behind a cut line. When the
 // line is back it must not be taken for the synchronous standby: a commit over
 // there waits until it was rewound.
@@ -292,7 +292,7 @@ func TestGuardedNodeNeverAcknowledgesForItsPartner(t *testing.T) {
 	line := newGuardLine(t, g.b)
 	g.exec(g.b, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
 	g.until(g.b, "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'walreceiver'", "0")
-	g.exec(g.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (99)")
+	g.exec(g.a, "SET synchronous_commit = local", "INSERT INTO w SELECT generate_series(1000, 9000)") // further than dc2 will come
 	g.must(g.a.Server.Kill(g.ctx()))
 	cut := []string{"--partner-port", strconv.Itoa(line.Addr().(*net.TCPAddr).Port)}
 	g.must(os.WriteFile(g.a.Upstream.Passfile, []byte("*:*:*:*:"+g.pair.ReplicationPassword.Reveal()+"\n"), 0o600))
