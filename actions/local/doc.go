@@ -18,7 +18,7 @@
 // A killed postmaster may leave children that go on for some milliseconds, and one of them may be about to
 // acknowledge a commit. So [Server.Kill] stops the postmaster first, that it can't fork, kills its children,
 // then itself, and looks again until no process works in the data folder. Nothing starts a server here by
-// itself: whoever runs one under a supervisor that restarts it must not use this package as its fence.
+// itself: whoever runs one under a supervisor that restarts it puts a [Guard] before its command.
 //
 // # What may not be started
 //
