@@ -269,7 +269,7 @@ func (c *child) stop(pass <-chan os.Signal) {
 	c.pass(unix.SIGINT)
 	for {
 		select {
-		case <-c.ended: // on our order, whatever its code
+		case <-c.ended: //nolint:errcheck // stopped on our order, whatever its code
 			return
 		case sig := <-pass:
 			c.pass(sig)
