@@ -2,6 +2,7 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -24,7 +25,8 @@ func (x *execution) noteAlone(ctx context.Context) {
 	if x.plan.After != Degrade || x.plan.Kind == KindRejoin {
 		return
 	}
-	if err := x.step(ctx, OpAlone, x.plan.To, x.leaveNote); err != nil {
+	err := x.step(ctx, OpAlone, x.plan.To, x.leaveNote)
+	if err != nil && !errors.Is(err, errTakenOver) { // what follows ends on that
 		x.todo("%s has no note that it takes writes alone (%v): don't restart it before %s is its standby, for without an answer of that one it would wait in recovery.", x.plan.To, err, x.plan.From)
 	}
 }
@@ -37,6 +39,9 @@ func (x *execution) leaveNote(ctx context.Context) (string, error) {
 	k, ok := x.aloneKeeper()
 	if !ok {
 		return "no driver keeps notes on " + x.plan.To, nil
+	}
+	if err := x.regain(ctx, false); err != nil {
+		return "", err
 	}
 	o := x.to().Observe(ctx)
 	if o.Server == nil {
@@ -70,6 +75,9 @@ func (x *execution) forgetNote(ctx context.Context, patience time.Duration) (str
 	k, ok := x.aloneKeeper()
 	if !ok {
 		return "no driver keeps notes on " + x.plan.To, nil
+	}
+	if err := x.regain(ctx, false); err != nil {
+		return "", err
 	}
 	return "no note is left on " + x.plan.To, k.ForgetAlone(ctx)
 }
