@@ -85,18 +85,14 @@ func (m *maker) node(h actions.Hands, p config.Pair, n, partner config.Node) err
 			return fmt.Errorf("local driver: %w", err)
 		}
 	}
-	if len(n.Driver.Fence) > 0 {
+	if n.Driver.Vultr != nil { // else the machine's own fence is the only one
 		h.Fencers[n.Name], err = m.fences(n, h.Machines[n.Name])
 	}
 	return err
 }
 
-// fences is a node's chain, in the configured order. One that is the machine's
-// own, alone, is no chain: its plan reads as it always did.
+// fences is a node's chain, in the configured order.
 func (m *maker) fences(n config.Node, machine actions.Machine) (actions.Fencer, error) {
-	if n.Driver.Vultr == nil {
-		return machine, nil
-	}
 	links := make([]actions.Link, len(n.Driver.Fence))
 	for i, name := range n.Driver.Fence {
 		link, err := m.link(name, n, machine)
