@@ -13,7 +13,7 @@ import (
 // often the pair is looked at, and so is its return.
 func TestAlertOnChangeAndRecovery(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, nil)
+	w := newWorld(t, func(d *demo) { d.sweeps = "@every 1s" })
 	w.health(actions.HealthOK)
 	standby := w.pair.Node("dc2").Server
 	w.must(standby.Kill(w.ctx()))

@@ -74,6 +74,7 @@ type demo struct {
 	noDriver string                                     // node without a driver, for tests
 	drivers  map[string]string                          // a node's driver in place of its own, for tests
 	timeouts string                                     // a section of the configuration, for tests
+	sweeps   string                                     // schedule of the checks, for tests
 	settings string                                     // more lines of the pair's configuration, for tests
 	disk     bool                                       // the data lies on disk, for benchmarks
 	at       func(context.Context, actions.Point) error // faults, for tests
@@ -288,7 +289,7 @@ policy:
   expiry: 15m
   hold_expiry: 10m
 schedule:
-  lag_check: "@every 3s"
+  lag_check: %q
   report: %q
 %spairs:
   - name: %s
@@ -297,7 +298,7 @@ schedule:
     sslmode: disable
 %s    nodes:
 `, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], files["signing-secret"],
-		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.reportSchedule(), d.timeouts,
+		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.sweepSchedule(), d.reportSchedule(), d.timeouts,
 		d.pair.Name, d.pair.Database, sandbox.AppRole, d.settings)
 	for _, n := range d.pair.Actions().Nodes {
 		if port, ok := d.ports[n.Name]; ok {
@@ -306,6 +307,14 @@ schedule:
 		text += d.nodeText(n, d.pair.Node(n.Name), files["bot-password"])
 	}
 	return text
+}
+
+// sweepSchedule is short, so that people see alerts.
+func (d *demo) sweepSchedule() string {
+	if d.sweeps != "" {
+		return d.sweeps
+	}
+	return "@every 3s"
 }
 
 // reportSchedule is short where a script waits for a report.

@@ -25,7 +25,7 @@ func TestWhatOnlyTheOldPrimaryHadIsTold(t *testing.T) {
 	w.exec("dc2", "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
 	w.health(actions.HealthBlocked)
 	alone := w.commitAlone("dc1", 3)
-	w.must(w.pair.Node("dc1").Server.Kill(w.ctx()))
+	w.loses("dc1")
 
 	ts := w.ask("failover orders -- dc1 is gone")
 	w.press(dba1, ts, "approve")

@@ -55,7 +55,7 @@ func TestFailoverAfterThePrimaryWasKilled(t *testing.T) {
 	w := newWorld(t, nil)
 	w.health(actions.HealthOK)
 	w.must(w.load.Until(w.ctx(), 100))
-	w.must(w.pair.Node("dc1").Server.Kill(w.ctx()))
+	w.loses("dc1")
 
 	ts := w.ask("failover orders -- dc1 is gone")
 	w.press(dba1, ts, "approve")
@@ -85,7 +85,7 @@ func TestFailoverIsHeldWithoutADriver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(d *demo) { d.noDriver = "dc1" })
 	w.health(actions.HealthOK)
-	w.must(w.pair.Node("dc1").Server.Kill(w.ctx()))
+	w.loses("dc1")
 
 	ts := w.ask("failover")
 	w.press(dba1, ts, "approve")
@@ -126,7 +126,7 @@ func TestHeldFailoverThatIsRefusedIsTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(d *demo) { d.noDriver = "dc1" })
 	w.health(actions.HealthOK)
-	w.must(w.pair.Node("dc1").Server.Kill(w.ctx()))
+	w.loses("dc1")
 	ts := w.ask("failover")
 	w.press(dba1, ts, "approve")
 	w.press(dba2, ts, "approve")

@@ -52,7 +52,9 @@ const patience = 2 * time.Minute
 // when the test ends.
 func newClosed(t testing.TB) *world {
 	t.Helper()
-	d := &demo{flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	// A sweep that falls into a server's death would see it before its standby
+	// does, and then nothing is proven: what sweeps do has tests of its own.
+	d := &demo{sweeps: "@every 1h", flags: demoFlags{listen: "127.0.0.1:0"}, say: io.Discard, out: io.Discard, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	t.Cleanup(func() {
 		if err := d.close(); err != nil {
 			t.Errorf("closing: %v", err)
@@ -91,6 +93,29 @@ func (w *world) ctx() context.Context {
 	ctx, cancel := context.WithTimeoutCause(w.t.Context(), patience, errors.New("the test waited in vain"))
 	w.t.Cleanup(cancel)
 	return ctx
+}
+
+// loses kills a node's server at once, with all its sessions, and waits until
+// its partner has noticed: who asks before that sees a standby that streams from
+// a primary that is gone, and nothing is proven.
+func (w *world) loses(node string) {
+	w.t.Helper()
+	w.must(w.pair.Node(node).Server.Kill(w.ctx()))
+	partner := w.pair.Actions().Partner(node).Name
+	ctx := w.ctx()
+	c, err := pgx.Connect(ctx, w.pair.Node(partner).AdminURL("postgres"))
+	w.must(err)
+	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var receives bool
+		w.must(c.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')").Scan(&receives))
+		if !receives {
+			return
+		}
+		<-tick.C
+	}
 }
 
 func (w *world) must(err error) {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,10 +165,16 @@ type sleeper struct {
 	ends    approvals.State
 }
 
-// comesBack lets somebody start the old primary by hand.
+// comesBack lets somebody start the old primary by hand, as the primary that it
+// was: beside the promotion it may have been started as a standby already.
 func comesBack(u *duel) {
 	u.t.Helper()
-	_, err := u.pair.Node("dc1").Server.Start(u.ctx())
+	dc1 := u.pair.Node("dc1").Server
+	u.must(dc1.StopFast(u.ctx()))
+	if err := os.Remove(filepath.Join(dc1.DataDir, "standby.signal")); !errors.Is(err, fs.ErrNotExist) {
+		u.must(err)
+	}
+	_, err := dc1.Start(u.ctx())
 	u.must(err)
 	u.must(u.load.Until(u.ctx(), 20))
 }

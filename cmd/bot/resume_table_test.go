@@ -23,7 +23,7 @@ func degrades(d *demo) { d.settings = "    after_switchover: degrade\n" }
 // loses kills the primary.
 func loses(w *world) {
 	w.t.Helper()
-	w.must(w.pair.Nodes[0].Server.Kill(w.ctx()))
+	w.loses("dc1")
 }
 
 // leaves makes a pair whose second node was promoted by hand, so that the

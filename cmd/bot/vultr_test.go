@@ -102,7 +102,7 @@ func TestFailoverIsHeldWhenVultrRefuses(t *testing.T) {
 		d.drivers = map[string]string{"dc1": "        driver: {vultr: {instance: " + vultrInstance + "}}\n"}
 	})
 	w.health(actions.HealthOK)
-	w.must(w.pair.Node("dc1").Server.Kill(w.ctx()))
+	w.loses("dc1")
 	ts := w.ask("failover")
 	w.press(dba1, ts, "approve")
 	w.press(dba2, ts, "approve")
