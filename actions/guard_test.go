@@ -195,7 +195,7 @@ func TestNeverAPrimaryOnAGuess(t *testing.T) {
 	t.Parallel()
 	kinds := map[actions.StartKind]int{}
 	primaries := 0
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		e := drawStart(t)
 		d := actions.MayStart(e)
 		kinds[d.Kind]++
@@ -208,7 +208,10 @@ func TestNeverAPrimaryOnAGuess(t *testing.T) {
 		if d.Primary {
 			primaries++
 		}
-	})
+	}
+	for range 20 { // a hundred draws each, so that none of the decisions is missed
+		rapid.Check(t, check)
+	}
 	for _, k := range []actions.StartKind{actions.StartAsIs, actions.StartRecovery, actions.StartRejoin, actions.StartNot} {
 		if kinds[k] == 0 {
 			t.Errorf("%q was never decided: the draw is too narrow", k)
