@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,5 +48,47 @@ func TestDocsNameRealFiles(t *testing.T) {
 		if _, err := os.Stat(filepath.Join("..", "..", f[1])); err != nil {
 			t.Errorf("the docs name %s: %v", f[1], err)
 		}
+	}
+}
+
+var testName = regexp.MustCompile("`(Test[A-Za-z0-9]+)`")
+
+// TestDocsNameRealTests: a claim that names its test is worth what that test is,
+// so there must be one.
+func TestDocsNameRealTests(t *testing.T) {
+	t.Parallel()
+	there := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9]+)\(`).FindAllStringSubmatch(string(text), -1) {
+			there[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no docs: %v", err)
+	}
+	named := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range testName.FindAllStringSubmatch(string(text), -1) {
+			named++
+			if !there[m[1]] {
+				t.Errorf("%s names %s, which is no test", filepath.Base(page), m[1])
+			}
+		}
+	}
+	if named < 40 {
+		t.Errorf("only %d tests are named; the search is broken", named)
 	}
 }
