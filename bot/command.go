@@ -24,32 +24,25 @@ type asker struct {
 
 // command answers a slash command. What can be said without asking anybody is
 // said in the acknowledgement; the rest follows over the response URL.
-func (b *Bot) command(w http.ResponseWriter, d delivery) {
-	if !d.parsed(w) {
-		return
-	}
+func (b *Bot) command(d delivery) ack {
 	if d.form.Get("ssl_check") == "1" {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	who := b.askerOf(d)
 	if who.user == "" || who.team == "" || who.channel == "" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+		return malformed
 	}
 	if m, refused := b.outside(who, d.form.Get("api_app_id")); refused {
-		answerNow(w, m)
-		return
+		return b.answerNow(who, m)
 	}
 	in, err := Parse(b.opt.Command, d.form.Get("text"), b.opt.Desk.Pairs())
 	switch {
 	case err != nil:
-		answerNow(w, b.trouble(err, ""))
+		return b.answerNow(who, b.trouble(err, ""))
 	case in.Verb == verbHelp:
-		answerNow(w, helpMessage(b.opt.Command, b.opt.Desk.Pairs()))
-	default:
-		b.later(w, d, who, in)
+		return b.answerNow(who, helpMessage(b.opt.Command, b.opt.Desk.Pairs()))
 	}
+	return b.later(d, who, in)
 }
 
 func (b *Bot) askerOf(d delivery) asker {
@@ -79,21 +72,19 @@ func channelLink(id string) markup {
 
 // later acknowledges and leaves the work to the crew. With everybody busy the
 // person is told, and a copy of the command may try again.
-func (b *Bot) later(w http.ResponseWriter, d delivery, who asker, in Intent) {
+func (b *Bot) later(d delivery, who asker, in Intent) ack {
 	key := d.keyOf("command", d.form.Get("trigger_id"))
 	if !b.seen.take(key) {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	taken := b.commands.do(func(ctx context.Context) {
 		b.guard(ctx, who, func(ctx context.Context) error { return b.doOnce(ctx, key, who, in) })
 	})
 	if !taken {
 		b.seen.forget(key)
-		answerNow(w, noteMessage(":hourglass: Too many commands at once. Try again in a moment."))
-		return
+		return b.answerNow(who, noteMessage(":hourglass: Too many commands at once. Try again in a moment."))
 	}
-	acknowledge(w)
+	return acknowledged
 }
 
 // doOnce keeps what changes something from being done twice. Looking twice does
@@ -237,10 +228,14 @@ func (b *Bot) linkOf(ctx context.Context, err error) string {
 }
 
 // answerNow puts the answer into the acknowledgement; only the person sees it.
-func answerNow(w http.ResponseWriter, m message) {
-	writeJSON(w, http.StatusOK, slack.WebhookMessage{
-		ResponseType: slack.ResponseTypeEphemeral, Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks},
-	})
+func (b *Bot) answerNow(who asker, m message) ack {
+	return ack{
+		status: http.StatusOK,
+		body: slack.WebhookMessage{
+			ResponseType: slack.ResponseTypeEphemeral, Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks},
+		},
+		rest: func(ctx context.Context) { b.tell(ctx, who, m) },
+	}
 }
 
 // tell answers so that only the person sees it.

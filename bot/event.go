@@ -22,31 +22,26 @@ type envelope struct {
 	} `json:"event"`
 }
 
-func (b *Bot) event(w http.ResponseWriter, d delivery) {
+func (b *Bot) event(d delivery) ack {
 	var e envelope
-	if json.Unmarshal(d.body, &e) != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
+	if json.Unmarshal(d.payload, &e) != nil {
+		return malformed
 	}
 	if e.Type == "url_verification" {
-		writeJSON(w, http.StatusOK, map[string]string{"challenge": e.Challenge})
-		return
+		return ack{status: http.StatusOK, body: map[string]string{"challenge": e.Challenge}}
 	}
 	if e.Type != "event_callback" || e.Team != b.opt.Team {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	key := d.keyOf("event", e.EventID)
 	if !b.seen.take(key) {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	if !b.presses.do(func(ctx context.Context) { b.happened(ctx, e) }) {
 		b.seen.forget(key)
-		w.WriteHeader(http.StatusServiceUnavailable) // Slack delivers it again
-		return
+		return unavailable // Slack delivers it again
 	}
-	acknowledge(w)
+	return acknowledged
 }
 
 // happened does an event's work; doing it twice does no harm.

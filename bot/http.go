@@ -6,23 +6,36 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"time"
 )
 
 const maxBody = 1 << 20
 
-// delivery is a request that was shown to come from Slack.
-type delivery struct {
-	key  string // of this very request: timestamp and signature
-	body []byte
-	form url.Values // of the body alone; the query is outside the signature
+// readers take a delivery from a verified body, by path. What can't be read is
+// malformed. The query is outside the signature and is never looked at.
+func (b *Bot) readers() map[string]func(delivery, []byte) (delivery, bool) {
+	return map[string]func(delivery, []byte) (delivery, bool){
+		"/slack/commands": func(d delivery, body []byte) (delivery, bool) {
+			form, err := url.ParseQuery(string(body))
+			d.kind, d.form = kindCommand, form
+			return d, err == nil
+		},
+		"/slack/interactions": func(d delivery, body []byte) (delivery, bool) {
+			form, err := url.ParseQuery(string(body))
+			d.kind, d.payload = kindInteraction, []byte(form.Get("payload"))
+			return d, err == nil
+		},
+		"/slack/events": func(d delivery, body []byte) (delivery, bool) {
+			d.kind, d.payload = kindEvent, body
+			return d, true
+		},
+	}
 }
 
 func (b *Bot) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /slack/commands", b.verified(b.command))
-	mux.HandleFunc("POST /slack/interactions", b.verified(b.interaction))
-	mux.HandleFunc("POST /slack/events", b.verified(b.event))
+	for path, read := range b.readers() {
+		mux.HandleFunc("POST "+path, b.verified(read))
+	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
@@ -32,7 +45,7 @@ func (b *Bot) routes() http.Handler {
 
 // verified reads and checks a request before anything of it is looked at.
 // Whoever fails learns nothing but the status.
-func (b *Bot) verified(next func(http.ResponseWriter, delivery)) http.HandlerFunc {
+func (b *Bot) verified(read func(delivery, []byte) (delivery, bool)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
@@ -50,33 +63,21 @@ func (b *Bot) verified(next func(http.ResponseWriter, delivery)) http.HandlerFun
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		if !b.isRunning() {
-			w.WriteHeader(http.StatusServiceUnavailable)
+		d, ok := read(delivery{key: r.Header.Get(headerTimestamp) + r.Header.Get(headerSignature)}, body)
+		if !ok {
+			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		next(w, delivery{key: r.Header.Get(headerTimestamp) + r.Header.Get(headerSignature), body: body})
+		answer(w, b.take(d))
 	}
 }
 
-// parsed reads the body as a form, or answers 400.
-func (d *delivery) parsed(w http.ResponseWriter) bool {
-	form, err := url.ParseQuery(string(d.body))
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return false
+func answer(w http.ResponseWriter, a ack) {
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
 	}
-	d.form = form
-	return true
-}
-
-// keyOf identifies what was delivered, so that it is worked on once: Slack's
-// own id where there is one. It is part of what was signed, so a copy of the
-// same request has the same one.
-func (d delivery) keyOf(kind, id string) string {
-	if id == "" {
-		return "slack/request/" + d.key
-	}
-	return "slack/" + kind + "/" + id
+	writeJSON(w, a.status, a.body)
 }
 
 func (b *Bot) readyz(w http.ResponseWriter, r *http.Request) {
@@ -105,10 +106,3 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(v) // whoever hung up needs no answer
 }
-
-// acknowledge answers 200 with nothing to show.
-func acknowledge(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
-
-// withinAck is how long a submission's work may take before the acknowledgement
-// goes out without its result.
-const withinAck = 1500 * time.Millisecond

@@ -46,9 +46,9 @@ type payload struct {
 	} `json:"view"`
 }
 
-func parsePayload(text string) (payload, bool) {
+func parsePayload(raw []byte) (payload, bool) {
 	var p payload
-	err := json.Unmarshal([]byte(text), &p)
+	err := json.Unmarshal(raw, &p)
 	return p, err == nil && p.Type != "" && p.User.ID != ""
 }
 

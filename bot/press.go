@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -24,30 +23,23 @@ type press struct {
 
 // interaction takes presses and submissions. The payload is read from the body
 // alone.
-func (b *Bot) interaction(w http.ResponseWriter, d delivery) {
-	if !d.parsed(w) {
-		return
-	}
-	p, ok := parsePayload(d.form.Get("payload"))
-	if !ok {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
+func (b *Bot) interaction(d delivery) ack {
+	p, ok := parsePayload(d.payload)
 	switch {
+	case !ok:
+		return malformed
 	case p.Type == "block_actions" && len(p.Actions) > 0 && p.Container.Type == "message":
-		b.pressed(w, d, p)
+		return b.pressed(d, p)
 	case p.Type == "view_submission":
-		b.submitted(w, d, p)
-	default:
-		acknowledge(w)
+		return b.submitted(d, p)
 	}
+	return acknowledged
 }
 
-func (b *Bot) pressed(w http.ResponseWriter, d delivery, p payload) {
+func (b *Bot) pressed(d delivery, p payload) ack {
 	key := d.keyOf("press", p.TriggerID)
 	if !b.seen.take(key) {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	who := b.presser(p)
 	worked := make(chan struct{})
@@ -59,13 +51,12 @@ func (b *Bot) pressed(w http.ResponseWriter, d delivery, p payload) {
 	})
 	if !taken {
 		b.seen.forget(key)
-		w.WriteHeader(http.StatusServiceUnavailable) // Slack tells the person
-		return
+		return unavailable // Slack tells the person
 	}
 	if decides(p.Actions[0].ActionID) {
 		awaitWork(worked, withinAck)
 	}
-	acknowledge(w)
+	return acknowledged
 }
 
 // decides says whether a press is recorded by itself. Slack delivers a press

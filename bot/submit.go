@@ -14,16 +14,14 @@ import (
 
 // submitted takes a view that a person sent off. Its work may take longer than
 // Slack waits; then the view says so, and is changed when the work is done.
-func (b *Bot) submitted(w http.ResponseWriter, d delivery, p payload) {
+func (b *Bot) submitted(d delivery, p payload) ack {
 	s, ok := parseSheet(p.View.Private)
 	if !ok || (p.View.Callback != actionDeny && p.View.Callback != actionStatement) {
-		acknowledge(w)
-		return
+		return acknowledged
 	}
 	key := d.keyOf("submission", p.TriggerID)
 	if !b.seen.take(key) {
-		writeJSON(w, http.StatusOK, slack.NewClearViewSubmissionResponse())
-		return
+		return ack{status: http.StatusOK, body: slack.NewClearViewSubmissionResponse()}
 	}
 	slot := &answerSlot{done: make(chan struct{})}
 	taken := b.presses.do(func(ctx context.Context) {
@@ -34,11 +32,22 @@ func (b *Bot) submitted(w http.ResponseWriter, d delivery, p payload) {
 	})
 	if !taken {
 		b.seen.forget(key)
-		w.WriteHeader(http.StatusServiceUnavailable)
-		return
+		return unavailable
 	}
 	done, err := slot.wait(withinAck)
-	writeJSON(w, http.StatusOK, b.submissionAnswer(err, done))
+	return b.submissionAck(p.View.ID, b.submissionAnswer(err, done))
+}
+
+// submissionAck keeps the view open, where what it is to show is too large for
+// an acknowledgement, and fills it afterwards.
+func (b *Bot) submissionAck(viewID string, answer *slack.ViewSubmissionResponse) ack {
+	a := ack{status: http.StatusOK, body: answer}
+	if full := answer.View; full != nil {
+		wait := waitView("twokey")
+		a.small = slack.NewUpdateViewSubmissionResponse(&wait)
+		a.rest = func(ctx context.Context) { b.changeLater(ctx, viewID, *full) }
+	}
+	return a
 }
 
 // submit is the work of a submission.
@@ -90,15 +99,20 @@ func (b *Bot) submissionAnswer(err error, done bool) *slack.ViewSubmissionRespon
 const settleAck = 500 * time.Millisecond
 
 func (b *Bot) afterAck(ctx context.Context, viewID string, err error) {
+	v := noteView("twokey", ":white_check_mark: Your decision is recorded.")
+	if err != nil {
+		v = b.endView(err)
+	}
+	b.changeLater(ctx, viewID, v)
+}
+
+// changeLater changes a view whose acknowledgement has just left.
+func (b *Bot) changeLater(ctx context.Context, viewID string, v slack.ModalViewRequest) {
 	timer := time.NewTimer(settleAck)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-	}
-	v := noteView("twokey", ":white_check_mark: Your decision is recorded.")
-	if err != nil {
-		v = b.endView(err)
 	}
 	if err := b.slack.change(context.WithoutCancel(ctx), viewID, v); err != nil {
 		b.opt.Log.Info("a view could not show the result; it may be closed", "error", err)
