@@ -21,7 +21,7 @@ type content struct {
 }
 
 // content reads and checks text, blocks, attachments and metadata.
-func (c *call) content() (content, error) {
+func (w *Workspace) content(c *call) (content, error) {
 	out := content{text: c.args.str("text")}
 	if utf8.RuneCountInString(out.text) > maxText {
 		return out, fail("msg_too_long")
@@ -36,7 +36,7 @@ func (c *call) content() (content, error) {
 	out.hasBlocks = list != nil
 	out.noBlocks = list != nil && len(list) == 0
 	if len(list) > 0 {
-		if out.blocks, err = checkMessageBlocks(list); err != nil {
+		if out.blocks, err = w.checkMessageBlocks(list); err != nil {
 			return out, err
 		}
 	}
@@ -107,7 +107,7 @@ func chatPostMessage(w *Workspace, c *call) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.content()
+	body, err := w.content(c)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func chatUpdate(w *Workspace, c *call) (reply, error) {
 	if err := c.args.need("channel", "ts"); err != nil {
 		return nil, err
 	}
-	body, err := c.content()
+	body, err := w.content(c)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +247,7 @@ func chatPostEphemeral(w *Workspace, c *call) (reply, error) {
 	if a, ok := w.Account(user); !ok || a.Deleted || !channel.has(user) {
 		return nil, fail("user_not_in_channel")
 	}
-	body, err := c.content()
+	body, err := w.content(c)
 	if err != nil {
 		return nil, err
 	}

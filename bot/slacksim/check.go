@@ -27,18 +27,19 @@ type checker struct {
 	blocks     map[string]shape
 	elements   map[string]shape
 	objects    map[string]shape
+	file       func(id string) bool // whether a file is there to be shown
 }
 
-func newChecker() *checker {
+func (w *Workspace) newChecker() *checker {
 	return &checker{
-		blockIDs: map[string]bool{}, blocks: blockShapes(), elements: elementShapes(), objects: objectShapes(),
+		blockIDs: map[string]bool{}, blocks: blockShapes(), elements: elementShapes(), objects: objectShapes(), file: w.hasFile,
 	}
 }
 
 // checkMessageBlocks returns the blocks as Slack stores them, or invalid_blocks
 // or msg_blocks_too_long.
-func checkMessageBlocks(list []any) (json.RawMessage, error) {
-	c := newChecker()
+func (w *Workspace) checkMessageBlocks(list []any) (json.RawMessage, error) {
+	c := w.newChecker()
 	c.list("/blocks", list, messageBlocks, maxMessageBlocks)
 	if err := c.verdict("invalid_blocks"); err != nil {
 		return nil, err
@@ -162,6 +163,7 @@ func (c *checker) together(at, typ string, m map[string]any) {
 			c.complain(at, "must define either `image_url` or `slack_file`")
 		}
 		c.link(at+"/image_url", m["image_url"])
+		c.uploaded(at+"/slack_file", m["slack_file"])
 	case "button":
 		c.link(at+"/url", m["url"])
 	case "markdown":
@@ -200,6 +202,22 @@ func (c *checker) link(at string, v any) {
 	}
 	if u, err := url.Parse(s); err != nil || u.Scheme == "" || (u.Host == "" && u.Opaque == "") {
 		c.complain(at, "invalid url")
+	}
+}
+
+// uploaded refuses an image whose file isn't complete: a message that is posted
+// before its chart is.
+func (c *checker) uploaded(at string, v any) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return
+	}
+	id, address := str(m["id"]), str(m["url"])
+	if address != "" {
+		id = fileOf(address)
+	}
+	if !c.file(id) {
+		c.complain(at, "invalid slack file")
 	}
 }
 

@@ -31,6 +31,7 @@ type upload struct {
 	ticket  string
 	content []byte // nil until it was sent
 	shared  bool   // completed
+	shares  []Message
 }
 
 const maxFile = 16 << 20
@@ -115,26 +116,64 @@ func filesComplete(w *Workspace, c *call) (reply, error) {
 	if err != nil || !ok || len(list) == 0 {
 		return nil, invalidArguments("missing required field: files")
 	}
-	var channel Channel
+	m := Message{User: BotUserID, ThreadTS: c.args.str("thread_ts"), Text: c.args.str("initial_comment"), From: c.name}
 	if ref := c.args.str("channel_id"); ref != "" {
-		if channel, err = w.postable(ref); err != nil {
+		if m.Channel, err = w.shareable(ref, m.ThreadTS); err != nil {
 			return nil, err
 		}
 	}
-	files, err := w.complete(list)
-	if err != nil {
+	if m.Files, err = w.complete(list); err != nil {
 		return nil, err
 	}
-	if channel.ID != "" {
-		m := Message{
-			Channel: channel.ID, ThreadTS: c.args.str("thread_ts"), User: BotUserID, Text: c.args.str("initial_comment"),
-			Files: files, From: c.name,
-		}
-		if _, err := w.publish(m); err != nil {
+	if m.Channel != "" {
+		if m, err = w.publish(m); err != nil {
 			return nil, err
 		}
+		w.shared(m)
 	}
-	return reply{"files": files}, nil
+	return reply{"files": m.Files}, nil
+}
+
+// shareable finds where files are to be shown, before they are completed.
+func (w *Workspace) shareable(ref, threadTS string) (string, error) {
+	channel, err := w.postable(ref)
+	if err != nil {
+		return "", err
+	}
+	snap := w.Snapshot()
+	_, err = snap.st.threadOf(Message{Channel: channel.ID, ThreadTS: threadTS})
+	return channel.ID, err
+}
+
+// shared notes in which message files are shown. An app learns it from
+// files.info: the completion doesn't say.
+func (w *Workspace) shared(m Message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range m.Files {
+		w.uploads[f.ID].shares = append(w.uploads[f.ID].shares, m)
+	}
+}
+
+// sharesLocked is how Slack tells where a file is shown: by kind of channel, by
+// channel, each with the message's ts.
+func (w *Workspace) sharesLocked(u *upload) reply {
+	out := map[string]map[string][]reply{}
+	for _, m := range u.shares {
+		kind := "public"
+		if c := w.st.channels[m.Channel]; c.Private || c.Direct != "" {
+			kind = "private"
+		}
+		if out[kind] == nil {
+			out[kind] = map[string][]reply{}
+		}
+		out[kind][m.Channel] = append(out[kind][m.Channel], reply{"ts": m.TS, "channel_name": w.st.channels[m.Channel].Name, "team_id": w.opt.Team})
+	}
+	shares := reply{}
+	for kind, channels := range out {
+		shares[kind] = channels
+	}
+	return shares
 }
 
 // complete marks uploads as files. It completes all of them or none.
@@ -166,7 +205,24 @@ func filesInfo(w *Workspace, c *call) (reply, error) {
 	if !ok || !u.shared {
 		return nil, fail("file_not_found")
 	}
-	return reply{"file": u.file}, nil
+	return reply{"file": struct {
+		File
+
+		Shares reply `json:"shares"`
+	}{u.file, w.sharesLocked(u)}}, nil
+}
+
+// hasFile reports whether a file is complete and can be shown in a message.
+func (w *Workspace) hasFile(id string) bool {
+	_, ok := w.FileContent(id)
+	return ok
+}
+
+// fileOf is the id in a file's address.
+func fileOf(address string) string {
+	_, path, _ := strings.Cut(address, "/files-pri/")
+	id, _, _ := strings.Cut(path, "/")
+	return id
 }
 
 // FileContent returns the bytes of a completed upload.

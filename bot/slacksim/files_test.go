@@ -6,6 +6,7 @@ import (
 	"image/png"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/slack-go/slack"
@@ -106,5 +107,61 @@ func TestFileThatIsNoImageIsNotServedAsSomethingThatRuns(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.Header.Get("Content-Type") != "application/octet-stream" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers %v", resp.Header)
+	}
+}
+
+func (b *bundle) upload(t *testing.T, p slack.UploadFileParameters) string {
+	t.Helper()
+	content := aPNG(t)
+	p.Filename, p.FileSize, p.Reader = "lag.png", len(content), bytes.NewReader(content)
+	f, err := b.api.UploadFileContext(b.ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.ID
+}
+
+func TestAnImageBlockShowsAnUploadedFile(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	id := b.upload(t, slack.UploadFileParameters{Title: "Lag of orders"}) // shared nowhere
+	if len(b.Messages(ops)) != 0 {
+		t.Fatalf("messages %+v", b.Messages(ops))
+	}
+	image := func(file object) object {
+		return object{"channel": ops, "text": "x", "blocks": []object{{"type": "image", "alt_text": "a flat line", "slack_file": file}}}
+	}
+	if a := b.json(t, "chat.postMessage", image(object{"id": id})); a.body["ok"] != true {
+		t.Errorf("by id: %s", a.raw)
+	}
+	if a := b.json(t, "chat.postMessage", image(object{"url": b.base + "/files-pri/" + id + "/lag.png"})); a.body["ok"] != true {
+		t.Errorf("by address: %s", a.raw)
+	}
+	if a := b.json(t, "chat.postMessage", image(object{"id": "F0NOBODY01"})); a.code() != "invalid_blocks" || !strings.Contains(a.raw, "invalid slack file [json-pointer:/blocks/0/slack_file]") {
+		t.Errorf("a file that isn't there: %s", a.raw)
+	}
+	home := object{"user_id": oncall, "view": object{"type": "home", "blocks": []object{{"type": "image", "alt_text": "a", "slack_file": object{"id": "F0NOBODY01"}}}}}
+	if a := b.json(t, "views.publish", home); a.code() != "invalid_arguments" {
+		t.Errorf("on the App Home: %s", a.raw)
+	}
+}
+
+func TestAFileKnowsItsMessages(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	parent := b.post(t, slack.MsgOptionText("lag", false))
+	id := b.upload(t, slack.UploadFileParameters{Channel: ops, ThreadTimestamp: parent})
+	f, _, _, err := b.api.GetFileInfoContext(b.ctx, id, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shares := f.Shares.Public[ops]
+	if len(shares) != 1 || shares[0].Ts != b.Messages(ops)[1].TS || b.Messages(ops)[1].ThreadTS != parent {
+		t.Errorf("shares %+v, messages %+v", f.Shares, b.Messages(ops))
+	}
+	content := aPNG(t)
+	bad := slack.UploadFileParameters{Filename: "a.png", FileSize: len(content), Reader: bytes.NewReader(content), Channel: ops, ThreadTimestamp: "1.000001"}
+	if _, err := b.api.UploadFileContext(b.ctx, bad); err == nil || !strings.HasSuffix(err.Error(), ": thread_not_found") {
+		t.Errorf("into a thread that isn't there: %v", err)
 	}
 }

@@ -110,7 +110,7 @@ func (w *Workspace) refuse(v View, errors map[string]string) error {
 }
 
 func (w *Workspace) next(v View, s submission) error {
-	nv, err := readView(s.View, "modal")
+	nv, err := w.readView(s.View, "modal")
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (w *Workspace) apply(u responseURL, a args) error {
 	if a.flag("delete_original") {
 		return w.deleteOriginal(u)
 	}
-	body, err := c.content()
+	body, err := w.content(c)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type View struct {
 const maxStack = 3
 
 // readView checks a view of one type and returns what it defines.
-func readView(v any, wantType string) (View, error) {
+func (w *Workspace) readView(v any, wantType string) (View, error) {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return View{}, invalidArguments("must be a valid view object [json-pointer:/view]")
@@ -45,7 +45,7 @@ func readView(v any, wantType string) (View, error) {
 	if typ, _ := m["type"].(string); typ != wantType {
 		return View{}, invalidArguments("unsupported view type: " + typ + " [json-pointer:/view/type]")
 	}
-	c := newChecker()
+	c := w.newChecker()
 	c.properties("/view", m, viewShapes()[wantType])
 	list, _ := m["blocks"].([]any)
 	c.text = 0
@@ -174,7 +174,7 @@ func viewsOpen(w *Workspace, c *call) (reply, error) { return w.show(c, false) }
 func viewsPush(w *Workspace, c *call) (reply, error) { return w.show(c, true) }
 
 func (w *Workspace) show(c *call, push bool) (reply, error) {
-	v, err := c.view("modal")
+	v, err := w.viewOf(c, "modal")
 	if err != nil {
 		return nil, err
 	}
@@ -215,12 +215,12 @@ func (w *Workspace) mayShow(st *state, triggerID string, v View, push bool) erro
 	return nil
 }
 
-func (c *call) view(typ string) (View, error) {
+func (w *Workspace) viewOf(c *call, typ string) (View, error) {
 	raw, err := c.args.structured("view")
 	if err != nil {
 		return View{}, invalidArguments("must be a valid view object [json-pointer:/view]")
 	}
-	return readView(raw, typ)
+	return w.readView(raw, typ)
 }
 
 func viewsUpdate(w *Workspace, c *call) (reply, error) {
@@ -240,7 +240,7 @@ func (w *Workspace) update(c *call, id, external string) (v View, err error) {
 	if !ok {
 		return View{}, fail("not_found")
 	}
-	if v, err = c.view(old.Type); err != nil {
+	if v, err = w.viewOf(c, old.Type); err != nil {
 		return View{}, err
 	}
 	w.change(func(st *state) {
@@ -266,7 +266,7 @@ func viewsPublish(w *Workspace, c *call) (reply, error) {
 	if a, ok := w.Account(user); !ok || a.Deleted {
 		return nil, fail("user_not_found")
 	}
-	v, err := c.view("home")
+	v, err := w.viewOf(c, "home")
 	if err != nil {
 		return nil, err
 	}
