@@ -282,7 +282,7 @@ func TestWrongStatementCostsNoAcknowledgedRow(t *testing.T) {
 		b.world.unheard["dc1"], b.world.blind["dc1"], b.unled["dc1"] = true, true, true
 		o := b.start(nil)
 		r := b.awaitState(o.ask(actions.Question{Kind: failover}).ID, approvals.Held)
-		if !strings.Contains(r.OpenPause().Question, "dc1 was last seen before dc2 lost its stream") {
+		if !strings.Contains(r.OpenPause().Question, "dc2 still streams from it") {
 			b.Errorf("asked %q", r.OpenPause().Question)
 		}
 		b.must(o.answer(r, "dba-1", approvals.Accept, "orders"))

@@ -74,12 +74,22 @@ type Remembered struct {
 	PrimaryAt    time.Time `json:"primary_at,omitzero"`     // when it was last seen as primary
 	Timeline     uint32    `json:"timeline,omitempty"`      // it had then
 	SystemID     string    `json:"system_id,omitempty"`     // of the pair
-	StreamingAt  time.Time `json:"streaming_at,omitzero"`   // when the standby was last seen streaming
+	Gone         *Gone     `json:"gone,omitempty"`          // nil while the primary answers
 	Unprotected  time.Time `json:"unprotected,omitzero"`    // since when the guarantee is off; zero when it is on
 	RejoinWanted string    `json:"rejoin_wanted,omitempty"` // node that a failover left behind
 	Health       Health    `json:"health,omitempty"`        // at the last sweep
 	HealthSince  time.Time `json:"health_since,omitzero"`
 	IncidentAt   time.Time `json:"incident_at,omitzero"` // since when people have been told that something is wrong
+}
+
+// Gone is what was seen since the primary last answered. A standby goes on
+// "streaming" from one that has died until the closed connection or its
+// wal_receiver_timeout tells it, so that alone proves nothing; what it heard
+// afterwards does, and so does a stream that it lost without anybody freezing it.
+type Gone struct {
+	By       time.Time `json:"by"`                 // end of the first look that the primary did not answer
+	HeardAt  time.Time `json:"heard_at,omitzero"`  // when the standby surely heard from it after that
+	PartedAt time.Time `json:"parted_at,omitzero"` // when the standby, not frozen, was first seen without its stream
 }
 
 // Latch is "synchronous since": from L on, whatever the primary acknowledged is

@@ -85,7 +85,7 @@ func healthySettings(partner string) map[string]string {
 func healthyMemory() actions.Remembered {
 	seen := ago(10 * time.Second)
 	return actions.Remembered{
-		LookedAt: seen, Primary: "dc1", PrimaryAt: seen, Timeline: 3, SystemID: "7301", StreamingAt: seen,
+		LookedAt: seen, Primary: "dc1", PrimaryAt: seen, Timeline: 3, SystemID: "7301",
 		Health: actions.HealthOK, HealthSince: ago(time.Hour),
 		Latch: &actions.Latch{
 			SystemID: "7301", Timeline: 3, Primary: "dc1", Standby: "dc2", Names: "dc2",

@@ -85,8 +85,22 @@ func doubtOfLatch(l *Latch, e Evidence, r roles) string {
 		return fmt.Sprintf("%s is on timeline %d, the primary was on %d", r.to.Name, s.newestTimeline(), l.Timeline)
 	case !s.StartedAt.Equal(l.StandbyStart):
 		return fmt.Sprintf("%s was restarted since %s", r.to.Name, clock(l.SeenAt))
-	case streaming(r) || e.Memory.StreamingAt.After(l.SeenAt):
-		return fmt.Sprintf("%s was last seen before %s lost its stream, so its settings may have changed in between", r.from.Name, r.to.Name)
+	}
+	return doubtOfSilence(r, goneSince(e, r))
+}
+
+// doubtOfSilence says why a primary that does not answer may be alive, and may
+// have been changed since it was seen, "" when nothing says so.
+func doubtOfSilence(r roles, g *Gone) string {
+	switch {
+	case streaming(r):
+		return fmt.Sprintf("%s does not answer, but %s still streams from it: if it is gone, %s notices, and then this can be proven; if it is not, its settings may change unseen",
+			r.from.Name, r.to.Name, r.to.Name)
+	case !g.HeardAt.IsZero():
+		return fmt.Sprintf("%s heard from %s at %s, when that one no longer answered the bot, so its settings may have changed unseen",
+			r.to.Name, r.from.Name, clock(g.HeardAt))
+	case g.PartedAt.IsZero():
+		return fmt.Sprintf("%s was frozen before it had noticed that %s is gone, so nothing says that it was", r.to.Name, r.from.Name)
 	}
 	return ""
 }

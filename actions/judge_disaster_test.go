@@ -37,9 +37,15 @@ func TestJudgeDisaster(t *testing.T) {
 		"the latch was for the other direction":                                  doubted("not shown to be synchronous", latch(func(l *actions.Latch) { l.Primary, l.Standby, l.HighestFlush = "dc2", "dc1", 0 })),
 		"the latch was for a primary of another name":                            doubted("not shown to be synchronous", latch(func(l *actions.Latch) { l.Primary = "dc0" })),
 		"the latch was for another system":                                       doubted("not shown to be synchronous", latch(func(l *actions.Latch) { l.SystemID = "7302" })),
-		"the primary was last seen before the standby lost its stream":           doubted("dc1 was last seen before dc2 lost its stream", memory(func(m *actions.Remembered) { m.StreamingAt = ago(5 * time.Second) })),
-		"the standby streams at this very moment from a primary that the bot can't see": doubted("dc1 was last seen before dc2 lost its stream",
+		"the standby heard from the primary that no longer answered the bot": doubted("dc2 heard from dc1 at 2026-03-01 11:59:55 UTC, when that one no longer answered the bot", memory(func(m *actions.Remembered) {
+			m.Gone = &actions.Gone{By: ago(7 * time.Second), HeardAt: ago(5 * time.Second)}
+		})),
+		"the standby streams at this very moment from a primary that the bot can't see": doubted("dc1 does not answer, but dc2 still streams from it",
 			standby(func(s *actions.Server) { s.Receiver = &actions.Receiver{Status: "streaming", Timeline: 3} })),
+		"the standby was frozen before anybody saw it without its stream": doubted("dc2 was frozen before it had noticed that dc1 is gone", standby(detachedByFreeze)),
+		"the standby was frozen after it had noticed": proven("", standby(detachedByFreeze), memory(func(m *actions.Remembered) {
+			m.Gone = &actions.Gone{By: ago(7 * time.Second), PartedAt: ago(5 * time.Second)}
+		})),
 		"the bot itself had seen the primary acknowledge alone":   doubted("dc1 has acknowledged alone since", memory(func(m *actions.Remembered) { m.Unprotected = ago(20 * time.Second) })),
 		"the standby was restarted since":                         doubted("dc2 was restarted since 2026-03-01 11:59:50 UTC", standby(func(s *actions.Server) { s.StartedAt = ago(time.Second) })),
 		"the standby is on a newer timeline than the primary was": doubted("dc2 is on timeline 4, the primary was on 3", standby(func(s *actions.Server) { s.Timeline = 4 })),

@@ -37,9 +37,7 @@ func Remembering(e Evidence) Remembered {
 	if r.primary != nil {
 		m.Primary, m.PrimaryAt, m.Timeline, m.SystemID = r.from.Name, e.At, r.primary.Timeline, r.primary.SystemID
 	}
-	if streaming(r) {
-		m.StreamingAt = e.At
-	}
+	m.Gone = goneSince(e, r)
 	m.Latch, m.Voided = renew(m, e, r)
 	m.Unprotected = unprotectedSince(m, r, e)
 	return m
@@ -48,6 +46,40 @@ func Remembering(e Evidence) Remembered {
 // streaming says whether the standby, by its own word, receives WAL.
 func streaming(r roles) bool {
 	return r.standby != nil && r.standby.Receiver != nil && r.standby.Receiver.Status == "streaming"
+}
+
+// goneSince follows a primary that the bot can't see.
+func goneSince(e Evidence, r roles) *Gone {
+	if r.primary != nil {
+		return nil
+	}
+	g := Gone{By: e.readBy()}
+	if e.Memory.Gone != nil {
+		g = *e.Memory.Gone
+	}
+	if at := heard(e, r); at.After(g.By) {
+		g.HeardAt = at
+	}
+	if g.PartedAt.IsZero() && parted(r) {
+		g.PartedAt = e.At
+	}
+	return &g
+}
+
+// parted says whether the standby has lost its stream of itself: a frozen one
+// would have none however alive its primary is.
+func parted(r roles) bool {
+	return r.standby != nil && !streaming(r) && r.standby.ConninfoSet
+}
+
+// heard is when the standby got its last message from a primary, at the
+// earliest, by the bot's clock; zero when it receives nothing.
+func heard(e Evidence, r roles) time.Time {
+	if !streaming(r) || r.standby.Receiver.LastMsgAt == nil {
+		return time.Time{}
+	}
+	silence := r.standby.Now.Sub(*r.standby.Receiver.LastMsgAt)
+	return e.Observation(r.to.Name).At.Add(-silence)
 }
 
 // renew gives the latch after a look, and the one that was voided last. While

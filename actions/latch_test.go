@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"twokey/actions"
 )
 
@@ -200,35 +202,85 @@ func TestRememberingWhatWasSeen(t *testing.T) {
 	t.Parallel()
 	earlier := ago(10 * time.Second)
 	for title, row := range map[string]struct {
-		changes                         []change
-		primary                         string
-		primaryAt, streaming, unguarded time.Time
+		changes              []change
+		primary              string
+		primaryAt, unguarded time.Time
 	}{
-		"both seen":           {nil, "dc1", noon, noon, time.Time{}},
-		"the primary is away": {[]change{disaster}, "dc1", earlier, earlier, time.Time{}},
-		"the primary is away, the standby streams": {[]change{gone("dc1", actions.Silent, "silent")}, "dc1", earlier, noon, time.Time{}},
-		"the standby is away":                      {[]change{gone("dc2", actions.Silent, "silent")}, "dc1", noon, earlier, time.Time{}},
-		"the roles were swapped":                   {[]change{swapped}, "dc2", noon, noon, time.Time{}},
-		"the primary acknowledges alone":           {[]change{names(""), detached}, "dc1", noon, earlier, noon},
+		"both seen":           {nil, "dc1", noon, time.Time{}},
+		"the primary is away": {[]change{disaster}, "dc1", earlier, time.Time{}},
+		"the primary is away, the standby streams": {[]change{gone("dc1", actions.Silent, "silent")}, "dc1", earlier, time.Time{}},
+		"the standby is away":                      {[]change{gone("dc2", actions.Silent, "silent")}, "dc1", noon, time.Time{}},
+		"the roles were swapped":                   {[]change{swapped}, "dc2", noon, time.Time{}},
+		"the primary acknowledges alone":           {[]change{names(""), detached}, "dc1", noon, noon},
 		"it still acknowledges alone": {[]change{names(""), detached, memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
-			"dc1", noon, earlier, ago(time.Hour)},
+			"dc1", noon, ago(time.Hour)},
 		"it acknowledged alone, and went away": {[]change{disaster, memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
-			"dc1", earlier, earlier, ago(time.Hour)},
+			"dc1", earlier, ago(time.Hour)},
 		"it acknowledged alone, waits again, and that is not shown yet": {[]change{memory(func(m *actions.Remembered) { m.Unprotected, m.Latch = ago(time.Hour), nil })},
-			"dc1", noon, noon, ago(time.Hour)},
+			"dc1", noon, ago(time.Hour)},
 		"it acknowledged alone, waits again, and its standby is not there": {[]change{detached, memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
-			"dc1", noon, earlier, ago(time.Hour)},
+			"dc1", noon, ago(time.Hour)},
 		"it acknowledged alone, and waits again": {[]change{memory(func(m *actions.Remembered) { m.Unprotected = ago(time.Hour) })},
-			"dc1", noon, noon, time.Time{}},
+			"dc1", noon, time.Time{}},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
 			m := actions.Remembering(but(row.changes...))
-			if m.Primary != row.primary || !m.PrimaryAt.Equal(row.primaryAt) || !m.StreamingAt.Equal(row.streaming) || !m.Unprotected.Equal(row.unguarded) || !m.LookedAt.Equal(noon) {
+			if m.Primary != row.primary || !m.PrimaryAt.Equal(row.primaryAt) || !m.Unprotected.Equal(row.unguarded) || !m.LookedAt.Equal(noon) {
 				t.Errorf("%+v", m)
 			}
 		})
 	}
+}
+
+// TestRememberingAPrimaryThatIsGone: a standby that goes on streaming proves
+// nothing of its primary; a message that it got after the primary had ceased to
+// answer the bot does, and so does a stream that it lost of itself. Seeing the
+// primary again settles it.
+func TestRememberingAPrimaryThatIsGone(t *testing.T) {
+	t.Parallel()
+	silent := gone("dc1", actions.Silent, "silent")
+	heard := func(at time.Time) change {
+		return on("dc2", func(s *actions.Server) { s.Receiver.LastMsgAt = &at })
+	}
+	by, ends := ago(5*time.Second), noon.Add(time.Millisecond)
+	since := func(g actions.Gone) change {
+		return memory(func(m *actions.Remembered) { m.Gone = &g })
+	}
+	for title, row := range map[string]struct {
+		changes []change
+		want    *actions.Gone
+	}{
+		"the primary answers":                                     {[]change{heard(noon)}, nil},
+		"the first look without its answer":                       {[]change{silent, heard(noon)}, &actions.Gone{By: ends}},
+		"the standby has heard nothing since the first such look": {[]change{silent, heard(ago(6 * time.Second)), since(actions.Gone{By: by})}, &actions.Gone{By: by}},
+		"the standby heard from it after that": {[]change{silent, heard(ago(time.Second)), since(actions.Gone{By: by})},
+			&actions.Gone{By: by, HeardAt: ago(time.Second)}},
+		"the standby's clock is an hour ahead": {[]change{silent, on("dc2", func(s *actions.Server) {
+			s.Now = noon.Add(time.Hour)
+		}), heard(noon.Add(time.Hour - 6*time.Second)), since(actions.Gone{By: by})}, &actions.Gone{By: by}},
+		"the standby gave no time":      {[]change{silent, since(actions.Gone{By: by})}, &actions.Gone{By: by}},
+		"the standby lost its stream":   {[]change{disaster, since(actions.Gone{By: by})}, &actions.Gone{By: by, PartedAt: noon}},
+		"it lost it, and is frozen":     {[]change{disaster, on("dc2", detachedByFreeze), since(actions.Gone{By: by, PartedAt: by})}, &actions.Gone{By: by, PartedAt: by}},
+		"it was frozen while it had it": {[]change{disaster, on("dc2", detachedByFreeze), since(actions.Gone{By: by})}, &actions.Gone{By: by}},
+		"it heard, and then lost it": {[]change{disaster, since(actions.Gone{By: by, HeardAt: ago(time.Second)})},
+			&actions.Gone{By: by, HeardAt: ago(time.Second), PartedAt: noon}},
+		"the primary answers again":                      {[]change{heard(noon), since(actions.Gone{By: by, HeardAt: by})}, nil},
+		"the primary answers again, the standby is away": {[]change{gone("dc2", actions.Silent, "silent"), since(actions.Gone{By: by, HeardAt: by})}, nil},
+		"neither answers, the bot's own network perhaps": {[]change{silent, gone("dc2", actions.Silent, "silent")}, &actions.Gone{By: ends}},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(row.want, actions.Remembering(but(row.changes...)).Gone); diff != "" {
+				t.Errorf("want -, got +\n%s", diff)
+			}
+		})
+	}
+}
+
+// detachedByFreeze is a standby whose receiver was stopped by taking its conninfo away.
+func detachedByFreeze(s *actions.Server) {
+	s.ConninfoSet, s.Receiver, s.Receivers = false, nil, 0
 }
 
 // TestVoidedLatchEndsWithItsTimeline: positions of an older history can't be

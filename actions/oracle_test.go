@@ -78,8 +78,10 @@ func oracleMemory(e actions.Evidence, b int, l *actions.Latch) string {
 		return "the times can't be compared"
 	case !e.Memory.Unprotected.IsZero():
 		return "the primary was seen to acknowledge alone"
-	case e.Memory.StreamingAt.After(l.SeenAt):
-		return "the primary was alive after it had been seen last"
+	case e.Memory.Gone != nil && !e.Memory.Gone.HeardAt.IsZero():
+		return "the primary was alive after it had ceased to answer"
+	case !s.ConninfoSet && (e.Memory.Gone == nil || e.Memory.Gone.PartedAt.IsZero()):
+		return "the standby was frozen while it streamed"
 	case s.Receiver != nil && s.Receiver.Status == "streaming":
 		return "the primary is alive now"
 	case s.Timeline > l.Timeline || s.Receiver != nil && s.Receiver.Timeline > l.Timeline:
@@ -171,7 +173,7 @@ func spoilServer(t *rapid.T, e *actions.Evidence) {
 	if s == nil {
 		return
 	}
-	switch pick(t, "field", "system", "recovery", "start", "conf", "timeline", "flush", "receive", "overrides") {
+	switch pick(t, "field", "system", "recovery", "start", "conf", "timeline", "flush", "receive", "conninfo", "overrides") {
 	case "system":
 		s.SystemID = pick(t, "system", "7301", "7302", "")
 	case "recovery":
@@ -186,6 +188,8 @@ func spoilServer(t *rapid.T, e *actions.Evidence) {
 		s.FlushLSN = position(t)
 	case "receive":
 		s.ReceiveLSN = position(t)
+	case "conninfo":
+		s.ConninfoSet = !s.ConninfoSet
 	case "overrides":
 		s.SyncOverrides = pick(t, "overrides", nil, []string{"role batch"})
 	}
@@ -256,7 +260,7 @@ func spoilLatch(t *rapid.T, e *actions.Evidence) {
 
 func spoilMemory(t *rapid.T, e *actions.Evidence) {
 	m := &e.Memory
-	switch pick(t, "memory", "none", "open", "voided", "streaming", "unprotected") {
+	switch pick(t, "memory", "none", "open", "voided", "gone", "unprotected") {
 	case "none":
 		e.HasMemory = false
 	case "open":
@@ -265,8 +269,8 @@ func spoilMemory(t *rapid.T, e *actions.Evidence) {
 		v := *healthyMemory().Latch
 		v.HighestFlush, v.SeenAt = position(t), moment(t)
 		m.Voided = &v
-	case "streaming":
-		m.StreamingAt = moment(t)
+	case "gone":
+		m.Gone = &actions.Gone{By: moment(t), HeardAt: pick(t, "heard", time.Time{}, noon), PartedAt: pick(t, "parted", time.Time{}, noon)}
 	case "unprotected":
 		m.Unprotected = moment(t)
 	}

@@ -51,7 +51,7 @@ func switchoverPlan() actions.Plan {
 func failoverPlan() actions.Plan {
 	p := switchoverPlan()
 	p.Kind, p.After, p.Loss = actions.KindFailover, actions.Degrade, actions.LossUnproven
-	p.Verdict = "Zero acknowledged loss: not proven: dc1 was last seen before dc2 lost its stream."
+	p.Verdict = "Zero acknowledged loss: not proven: dc2 was frozen before it had noticed that dc1 is gone, so nothing says that it was."
 	p.Steps = []actions.Step{
 		{Op: actions.OpFreeze, Node: "dc2", Text: "freeze dc2's WAL receiver"},
 		{Op: actions.OpFence, Node: "dc1", Text: "fence dc1: kill its server and read that back"},
