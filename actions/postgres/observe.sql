@@ -38,7 +38,7 @@ WITH here AS MATERIALIZED (
   SELECT 'EXECUTE on twokey.' || f FROM unnest($2::text[]) f
     WHERE NOT EXISTS (SELECT FROM functions WHERE proname = f AND may)
   UNION ALL
-  SELECT p || ' on twokey.probe' FROM unnest(ARRAY['INSERT', 'UPDATE']) p
+  SELECT p || ' on twokey.probe' FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) p
     WHERE NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
       WHERE s.nspname = 'twokey' AND c.relname = 'probe'
         AND has_schema_privilege(s.oid, 'USAGE') AND has_table_privilege(c.oid, p))

@@ -192,7 +192,7 @@ func TestMissingSchemaIsAListOfRightsNotAFailure(t *testing.T) {
 	t.Parallel()
 	p := newBundle(t, nil)
 	p.admin(t, 0, "twokey", "DROP SCHEMA twokey CASCADE")
-	if got := server(t, p.a).Rights; len(got) != 7 {
+	if got := server(t, p.a).Rights; len(got) != 8 {
 		t.Errorf("missing rights: %q", got)
 	}
 }

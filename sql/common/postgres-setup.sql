@@ -287,8 +287,10 @@ BEGIN
       ('require_slot_name', 'ensure_slot', 'drop_slot', 'resume_replay', 'end_standby_sessions', 'timeline_history')
   LOOP
     EXECUTE format('ALTER FUNCTION %s OWNER TO %I', f, current_user);
-    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO twokey_bot', f);
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, twokey_bot', f);
+    IF f <> 'twokey.require_slot_name(text)'::regprocedure THEN -- the others call it, with their owner's rights
+      EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO twokey_bot', f);
+    END IF;
   END LOOP;
 END
 $do$;
