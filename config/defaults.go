@@ -70,6 +70,9 @@ func (p *Pair) fill() {
 	p.SSLMode = either(p.SSLMode, defaultSSLMode)
 	p.AfterSwitchover = either(p.AfterSwitchover, string(actions.Block))
 	p.AfterFailover = either(p.AfterFailover, string(actions.Degrade))
+	if p.Endpoint != nil && p.Endpoint.Kube != nil {
+		p.Endpoint.Kube.fill()
+	}
 	if p.Endpoint != nil && p.Endpoint.Vultr != nil && p.Endpoint.Vultr.TTL == 0 {
 		p.Endpoint.Vultr.TTL = defaultTTL
 	}

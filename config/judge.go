@@ -23,6 +23,7 @@ func (s *source) judge(c Config) {
 	s.judgePaths(c)
 	s.judgePairs(c.Pairs)
 	s.judgeVultr(c)
+	s.judgeKube(c)
 }
 
 // judgePeople refuses one person under two names, and too few of them.

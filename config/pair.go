@@ -17,12 +17,13 @@ type Pair struct {
 // Node is one server: how clients and its partner reach it, and how the bot
 // logs in. At most one of Password and Passfile is set.
 type Node struct {
-	Name   string `yaml:"name" validate:"required,nodename" jsonschema:"required" jsonschema_description:"Name of the node, and the application_name with which it streams from its partner."`
-	Site   string `yaml:"site" validate:"required,word" jsonschema_description:"Where it stands; for people."`
-	Host   string `yaml:"host" validate:"required,host" jsonschema:"required" jsonschema_description:"Host name or address that clients, the partner and the bot connect to."`
-	Port   Port   `yaml:"port" jsonschema_description:"Port of the server."`
-	Slot   string `yaml:"slot" validate:"required,slot" jsonschema_description:"Physical replication slot that this node uses on its partner while it is the standby."`
-	Source string `yaml:"source" validate:"required,ip" jsonschema_description:"IP address from which this node's WAL receiver reaches its partner. May be left out when host is an IP address and the same."`
+	Name    string `yaml:"name" validate:"required,nodename" jsonschema:"required" jsonschema_description:"Name of the node, and the application_name with which it streams from its partner."`
+	Site    string `yaml:"site" validate:"required,word" jsonschema_description:"Where it stands; for people."`
+	Host    string `yaml:"host" validate:"required,host" jsonschema:"required" jsonschema_description:"Host name or address that clients, the partner and the bot connect to."`
+	Port    Port   `yaml:"port" jsonschema_description:"Port of the server."`
+	Slot    string `yaml:"slot" validate:"required,slot" jsonschema_description:"Physical replication slot that this node uses on its partner while it is the standby."`
+	Address string `yaml:"address,omitempty" validate:"omitempty,ip" jsonschema_description:"IP address of the server, where host is a name and an EndpointSlice has to lead to it."`
+	Source  string `yaml:"source" validate:"required,ip" jsonschema_description:"IP address from which this node's WAL receiver reaches its partner. May be left out when host is an IP address and the same."`
 
 	User        string `yaml:"user" validate:"required,dbname" jsonschema_description:"The bot's own role on this server."`
 	Password    Ref    `yaml:"password,omitempty" validate:"optionalref" jsonschema_description:"Where that role's password stands."`
@@ -39,6 +40,7 @@ type Node struct {
 // is never empty where a driver is set.
 type Driver struct {
 	Vultr *Instance `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"The server's machine is a Vultr instance: the bot can halt it, to fence the node."`
+	Kube  *Kube     `yaml:"kube,omitempty" validate:"omitempty" jsonschema_description:"The server is the one pod of a StatefulSet."`
 	Fence []string  `yaml:"fence,omitempty" validate:"dive,fence" jsonschema_description:"The drivers that fence this node, in the order in which they are tried until one is proven; all that are set when left out, the server's own first."`
 	Local *Local    `yaml:"local,omitempty" validate:"omitempty" jsonschema_description:"The server is a process of the bot's own machine."`
 }

@@ -20,7 +20,7 @@ func TestParseRefuses(t *testing.T) {
 	for group, rows := range map[string][]refusal{
 		"keys": wrongKeys(), "slack": wrongSlack(), "people": wrongPeople(), "durations": wrongDurations(),
 		"schedule": wrongSchedules(), "pairs": wrongPairs(), "nodes": wrongNodes(), "addresses": wrongAddresses(),
-		"vultr": wrongVultr(),
+		"vultr": wrongVultr(), "kube": wrongKube(),
 	} {
 		for _, row := range rows {
 			t.Run(group+"/"+row.name, func(t *testing.T) {
@@ -53,6 +53,17 @@ func (r refusal) check(t *testing.T) {
 	}
 	if printed := wrong.Error(); !strings.HasPrefix(printed, "twokey.yaml:") || strings.Contains(printed, "Go ") {
 		t.Errorf("printed as %q", printed)
+	}
+}
+
+// One data folder for two nodes: the servers would destroy each other's data.
+func TestDataFolderBelongsToOneServer(t *testing.T) {
+	t.Parallel()
+	const passfile = "passfile: /etc/twokey/passfile"
+	local := passfile + ", driver: {local: {data_dir: /data/, log_file: /l, replication: {sslmode: disable}}}"
+	wrong := refused(t, strings.ReplaceAll(least, passfile, local))
+	if len(wrong.Problems) != 1 || wrong.Problems[0].Key != "pairs[0].nodes[1].driver.local.data_dir" || !strings.Contains(wrong.Error(), "belongs to one server") {
+		t.Error(wrong)
 	}
 }
 
@@ -213,7 +224,6 @@ func wrongNodes() []refusal {
 		{"a local server without data folder", "            data_dir: /var/lib/postgresql/17/orders\n", "", "pairs[0].nodes[1].driver.local.data_dir", "local: #", "is missing", ""},
 		{"a local server's include in its data folder", "upstream_file: /etc/postgresql/17/orders/", "upstream_file: /var/lib/postgresql/17/orders/", "pairs[0].nodes[1].driver.local.upstream_file", "upstream_file: /var", "a rewind or a copy replaces it", "beside"},
 		{"a partner to be verified without certificates", "              sslmode: verify-full # default\n              sslrootcert: /etc/twokey/ca.pem\n", "", "pairs[0].nodes[1].driver.local.replication.sslrootcert", "replication: #", "is missing: with sslmode verify-full", ""},
-		{"one data folder for both", sampleInstance, "          local: {data_dir: /var/lib/postgresql/17/orders/, log_file: /l, replication: {sslmode: disable}}\n", "pairs[0].nodes[1].driver.local.data_dir", "data_dir: /var/lib/postgresql/17/orders\n", "belongs to one server", ""},
 		{"a schema without a name", "schemas: [public]", `schemas: [public, ""]`, "pairs[0].schemas[1]", "schemas:", "has no value", ""},
 		{"another driver", "          local: #", "          docker: #", "pairs[0].nodes[1].driver.docker", "docker:", "no key that can stand here", "local"},
 	}

@@ -69,7 +69,19 @@ func textRules() map[string]rule { //nolint:funlen // a table
 			pattern: `^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$`,
 			says:    "must be a name in the DNS, without a dot at its end",
 		},
-		"fence": {pattern: `^(local|vultr)$`, says: "must be one of the node's drivers: local or vultr"},
+		"fence": {pattern: `^(local|kube|vultr)$`, says: "must be one of the node's drivers: local, kube or vultr"},
+		"kubelabel": {
+			pattern: `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, says: "can't be a name in Kubernetes",
+			hint: "lower-case letters, digits and -, at most 63",
+		},
+		"kubename": {
+			pattern: `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`, says: "can't be a name in Kubernetes",
+			hint: "lower-case letters, digits, - and dots",
+		},
+		"kubecontext": {
+			ok: func(s string) bool { return len(s) <= 253 && !control.MatchString(s) }, says: "can't be the name of a context",
+			hint: "kubectl config get-contexts lists them",
+		},
 		"person": {
 			pattern: `^[\p{L}\p{N}][\p{L}\p{N} ._'-]{0,39}$`,
 			says:    "must be a name of at most 40 letters, digits, spaces and . _ ' -",

@@ -111,7 +111,8 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 		"pair":     {pair, "database name nodes"}, "node": {node, "host name"},
 		"vultr": {s.Properties["vultr"], "api_key"}, "instance": {node.Properties["driver"].Properties["vultr"], "instance"},
 		"record": {pair.Properties["endpoint"].Properties["vultr"], "domain record"},
-		"local":  {local, "data_dir log_file"}, "replication": {local.Properties["replication"], ""},
+		"kube":   {node.Properties["driver"].Properties["kube"], ""}, "kube endpoint": {pair.Properties["endpoint"].Properties["kube"], ""},
+		"local": {local, "data_dir log_file"}, "replication": {local.Properties["replication"], ""},
 	} {
 		got := strings.Join(slices.Sorted(slices.Values(row.section.Required)), " ")
 		if diff := cmp.Diff(row.keys, got); diff != "" {

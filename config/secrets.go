@@ -145,6 +145,9 @@ func (r *reader) files(key string, n Node) {
 	r.file(key+".sslrootcert", n.SSLRootCert, false)
 	r.file(key+".sslcert", n.SSLCert, false)
 	r.file(key+".sslkey", n.SSLKey, true)
+	if kube := n.Driver.Kube; kube != nil {
+		r.file(key+".driver.kube.kubeconfig", kube.Kubeconfig, false) // mounted from a Secret it is for its group, too
+	}
 	if local := n.Driver.Local; local != nil {
 		r.file(key+".driver.local.replication.passfile", local.Replication.Passfile, true)
 		r.file(key+".driver.local.replication.sslrootcert", local.Replication.SSLRootCert, false)

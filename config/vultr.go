@@ -21,7 +21,8 @@ type Instance struct {
 
 // Endpoint is what leads clients to the primary beside the connection string.
 type Endpoint struct {
-	Vultr *VultrRecord `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"A DNS record in Vultr's name servers. It holds the primary's host: an address record where both nodes' hosts are addresses of one kind, an alias where both are names."`
+	Kube  *KubeEndpoint `yaml:"kube,omitempty" validate:"omitempty" jsonschema_description:"An EndpointSlice and a ConfigMap with the connection string, in each node's cluster."`
+	Vultr *VultrRecord  `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"A DNS record in Vultr's name servers. It holds the primary's host: an address record where both nodes' hosts are addresses of one kind, an alias where both are names."`
 }
 
 // VultrRecord is a DNS record in Vultr's name servers.
@@ -46,6 +47,9 @@ func (d Driver) drivers() []string {
 	if d.Local != nil {
 		names = append(names, fenceLocal)
 	}
+	if d.Kube != nil {
+		names = append(names, fenceKube)
+	}
 	if d.Vultr != nil {
 		names = append(names, fenceVultr)
 	}
@@ -53,6 +57,9 @@ func (d Driver) drivers() []string {
 }
 
 func (d *Driver) fill() {
+	if d.Kube != nil {
+		d.Kube.fill()
+	}
 	if len(d.Fence) == 0 {
 		d.Fence = d.drivers()
 	}
@@ -105,8 +112,10 @@ func (s *source) judgeFences(key string, d Driver) {
 
 func (s *source) judgeEndpoint(key string, c Config, p Pair) {
 	r := p.Endpoint.Vultr
+	if r == nil && p.Endpoint.Kube == nil {
+		s.reportKey(key, "names no endpoint", "known keys: kube, vultr")
+	}
 	if r == nil {
-		s.reportKey(key, "names no endpoint", "known keys: vultr")
 		return
 	}
 	if c.Vultr == nil {

@@ -11,10 +11,7 @@ import (
 
 // Parts of the sample.
 const (
-	sampleInstance = "          vultr: # the server's machine; the bot can halt it, but not start the server again\n" +
-		"            instance: 5f1d0c9b-8a7e-4d6c-b5a4-938271605f4e # its id\n" +
-		"          fence: [vultr] # default; in the order in which they are tried until one is proven\n"
-	sampleEndpoint = "    endpoint:\n      vultr: # a DNS record; it holds the primary's host\n        domain: example.com\n" +
+	sampleEndpoint = "      vultr: # a DNS record; it holds the primary's host\n        domain: example.com\n" +
 		"        record: 3c0f7e5a-2b1d-4c8e-9f60-7a1b2c3d4e5f # its id\n" +
 		"        name: db # left out: the domain itself, where hosts are addresses\n" +
 		"        ttl: 60s # default; clients find a new primary at most that much later\n"
@@ -32,9 +29,9 @@ func wrongVultr() []refusal {
 		{"an instance in capitals", "instance: " + id, "instance: " + strings.ToUpper(id), "pairs[0].nodes[0].driver.vultr.instance", "instance: 5F", "must be an id of 32", ""},
 		{"no instance", "            instance: " + id + " # its id\n", "            {}\n", "pairs[0].nodes[0].driver.vultr.instance", "vultr: # the server's", "is missing", ""},
 		{"an instance on the bot's own machine", "          local: #", "          vultr: {instance: 11111111-8a7e-4d6c-b5a4-938271605f4e}\n          local: #", "pairs[0].nodes[1].driver.vultr", "vultr: {instance: 1111", "it would halt itself", "run the bot elsewhere"},
-		{"a fence that is no driver", "fence: [vultr] #", "fence: [ipmi] #", "pairs[0].nodes[0].driver.fence[0]", "fence: [ipmi]", "one of the node's drivers", ""},
-		{"a fence that the node hasn't", "fence: [vultr] #", "fence: [local, vultr] #", "pairs[0].nodes[0].driver.fence[0]", "fence: [local", `is "local", but this node has no such driver`, ""},
-		{"a fence twice", "fence: [vultr] #", "fence: [vultr, vultr] #", "pairs[0].nodes[0].driver.fence[1]", "fence: [vultr, vultr]", "for the second time", ""},
+		{"a fence that is no driver", "fence: [kube, vultr] #", "fence: [ipmi] #", "pairs[0].nodes[0].driver.fence[0]", "fence: [ipmi]", "one of the node's drivers", ""},
+		{"a fence that the node hasn't", "fence: [kube, vultr] #", "fence: [local, vultr] #", "pairs[0].nodes[0].driver.fence[0]", "fence: [local", `is "local", but this node has no such driver`, ""},
+		{"a fence twice", "fence: [kube, vultr] #", "fence: [vultr, vultr] #", "pairs[0].nodes[0].driver.fence[1]", "fence: [vultr, vultr]", "for the second time", ""},
 		{"a domain that is none", "domain: example.com", "domain: example.com/records", "pairs[0].endpoint.vultr.domain", "domain: example", "must be a name in the DNS", ""},
 		{"dots as the domain", "domain: example.com", "domain: ..", "pairs[0].endpoint.vultr.domain", "domain: ..", "must be a name in the DNS", ""},
 		{"a record by name", "record: 3c0f7e5a-2b1d-4c8e-9f60-7a1b2c3d4e5f", "record: db", "pairs[0].endpoint.vultr.record", "record: db", "must be an id of 32", ""},
@@ -43,7 +40,7 @@ func wrongVultr() []refusal {
 		{"an alias for the domain itself", "        name: db #", "        #", "pairs[0].endpoint.vultr.name", "vultr: # a DNS", "can't be an alias", "addresses"},
 		{"hosts of two kinds", "host: dc2.example.com", "host: 192.0.2.12", "pairs[0].endpoint.vultr", "vultr: # a DNS", "dc1's is a name, dc2's is an IPv4 address", "one kind"},
 		{"one host for both", "host: dc2.example.com", "host: dc1.example.com\n        port: 5433", "pairs[0].endpoint.vultr", "vultr: # a DNS", "can't tell the nodes apart", ""},
-		{"an endpoint of nothing", sampleEndpoint, "    endpoint: {}\n", "pairs[0].endpoint", "endpoint: {}", "names no endpoint", "vultr"},
+		{"an endpoint of nothing", sampleKubeEndpoint + sampleEndpoint, "    endpoint: {}\n", "pairs[0].endpoint", "endpoint: {}", "names no endpoint", "kube, vultr"},
 	}
 }
 

@@ -29,9 +29,11 @@ var rules = []rule{
 	{"actions/local", "twokey", []string{"twokey/actions", "twokey/actions/local", "twokey/approvals", "twokey/secret", "twokey/sql"}, "brothers don't know one another"},
 	{"actions/vultr", "twokey", []string{"twokey/actions", "twokey/actions/vultr", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
 	{"actions/vultr/vultrfake", "twokey", nil, "the fake API must not share a mistake with the driver"},
+	{"actions/kube", "twokey", []string{"twokey/actions", "twokey/actions/kube", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
 	{"", "twokey/actions/vultr/vultrfake", nil, "a fake is for tests alone"},
 	{"", "twokey/actions/fencetest", nil, "tests that every fence must pass"},
 	{"", "github.com/vultr/govultr", []string{"actions/vultr"}, "nothing outside its driver knows Vultr's library"},
+	{"", "k8s.io", []string{"actions/kube"}, "nothing outside its driver knows Kubernetes' library"},
 	{"actions/watch", "twokey", []string{"twokey/actions", "twokey/actions/watch", "twokey/approvals"}, "watch tells facts and knows nobody who shows them"},
 	{"store", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/store"}, "the store keeps what the domain defines"},
 	{"bot", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/bot", "twokey/secret"}, "the Slack adapter reaches everything through the desk"},
@@ -142,7 +144,7 @@ func TestImportRulesCanFail(t *testing.T) {
 		{"approvals", "twokey/actions"}, {"approvals", "github.com/x/y"}, {"actions", "twokey/store"}, {"actions", "github.com/jackc/pgx/v5"},
 		{"actions", "twokey/actions/postgres"}, {"actions/postgres", "twokey/actions/local"}, {"bot", "twokey/store"},
 		{"actions/vultr", "twokey/actions/local"}, {"actions/vultr/vultrfake", "twokey/actions/vultr"}, {"cmd/bot", "twokey/actions/vultr/vultrfake"},
-		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
+		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"cmd/bot", "k8s.io/client-go/rest"}, {"actions/kube", "twokey/actions/local"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
 	} {
 		caught := false
 		for _, r := range rules {
