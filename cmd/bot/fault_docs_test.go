@@ -193,7 +193,7 @@ acknowledge alone: they may be lost, but only where the plan did not call zero
 loss proven.
 
 ` + "```shell" + `
-go test ./cmd/bot -run TestFaults                                   # the slice of every run
+go test ./cmd/bot -run TestFaults                                   # the half of a slice that every run walks: one on 15 and 18, the other on 16 and 17
 go test ./cmd/bot -run TestFaults -faults.all -faults.update -timeout 8h   # all, and this file anew
 go test ./cmd/bot -run TestFaults -faults.all -faults.missing -faults.update -timeout 8h   # go on
 go test ./cmd/bot -run TestRandomFaults -faults.rounds 200 -timeout 8h     # two faults at a time, with a seed

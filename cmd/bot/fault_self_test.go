@@ -28,7 +28,7 @@ type protection struct {
 // be found, and without it the oracle must find what is lost.
 func TestSuiteCatches(t *testing.T) {
 	t.Parallel()
-	for _, p := range protections() {
+	for _, p := range halved(t, protections()) {
 		for _, disabled := range []bool{false, true} {
 			name := p.name + map[bool]string{false: "/in place", true: "/disabled"}[disabled]
 			t.Run(name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func TestBotDies(t *testing.T) {
 	for _, d := range dramas {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			moments := telling[d.name]
+			moments := halved(t, telling[d.name])
 			if *resumeAll {
 				moments = d.scribe(t)
 				t.Logf("%d moments", len(moments))
@@ -112,7 +112,7 @@ func TestStepFails(t *testing.T) {
 	for _, d := range []drama{plannedBlock, plannedDegrade, disaster, rejoining} {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			moments := failing[d.name]
+			moments := halved(t, failing[d.name])
 			if *resumeAll {
 				moments = slices.DeleteFunc(d.scribe(t), func(m string) bool { return !strings.Contains(m, " step ") })
 			}
