@@ -162,7 +162,7 @@ func (c *courier) take(e approvals.Event) {
 	case approvals.Hold, approvals.Accept, approvals.Refuse, approvals.Lapse:
 		c.first(c.add(requestKey(id)+"/held", e.Seq, c.heldLetter(id)))
 	case approvals.Succeed, approvals.Abort, approvals.Fail, approvals.Lose, approvals.Deny, approvals.Expire, approvals.Outdate:
-		c.first(c.add(resultKey(id), e.Seq, c.resultLetter(id, e.Seq)))
+		c.first(c.add(resultKey(id), e.Seq, c.resultLetter(id, headOf(e))))
 	}
 }
 

@@ -41,13 +41,13 @@ type Scene struct {
 	Journal []actions.Entry
 	Pairs   []actions.Pair
 	People  People
-	Audit   uint64
+	Audit   approvals.Event
 	Now     time.Time
 }
 
 func (s Scene) view() view {
 	v := newView(s.Request, s.Journal, s.Pairs, s.People, s.Now)
-	v.audit = s.Audit
+	v.audit = headOf(s.Audit)
 	return v
 }
 

@@ -190,7 +190,7 @@ func (s *tale) finished(cause approvals.Cause, why string, out actions.Outcome) 
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.scene.Audit = 17
+	s.scene.Audit = approvals.Event{Seq: 17, Hash: strings.Repeat("0af9", 16)}
 	return s.take(s.scene.Request.Finish(s.tick(), cause, why, raw))
 }
 
@@ -311,7 +311,7 @@ func TestTheOtherMessages(t *testing.T) {
 	bad := healthyReport()
 	bad.Verdict.Checks = append(bad.Verdict.Checks, actions.Check{Title: "both on one timeline", Status: actions.Bad, Detail: "primary 4, standby 3", Fix: "Rejoin the standby."})
 	news := func(kind, data string) bot.Rendered {
-		return bot.RenderNews(approvals.Event{Seq: 9, At: noon, Subject: "pair/orders", Kind: kind, Data: json.RawMessage(data)})
+		return bot.RenderNews(approvals.Event{Seq: 9, Hash: strings.Repeat("c4", 32), At: noon, Subject: "pair/orders", Kind: kind, Data: json.RawMessage(data)})
 	}
 	open := newTale(t, switchoverPlan()).scene.Request
 	link := map[string]string{open.ID: "https://sim.slack.com/archives/C1/p1"}

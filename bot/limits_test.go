@@ -268,7 +268,7 @@ func drawScene(t *rapid.T) bot.Scene {
 		{At: at, Op: plan.Steps[0].Op, Node: plan.Steps[0].Node, Phase: actions.Failing, Text: word("failing")},
 		{At: at, Op: actions.Op(word("op")), Node: word("node"), Phase: actions.Intent, Text: word("intent")},
 	}
-	return bot.Scene{Request: r, Journal: journal, Pairs: []actions.Pair{ordersPair()}, People: people(), Audit: 3, Now: at}
+	return bot.Scene{Request: r, Journal: journal, Pairs: []actions.Pair{ordersPair()}, People: people(), Audit: approvals.Event{Seq: 3, Hash: strings.Repeat("f", 64)}, Now: at}
 }
 
 func TestNoReportBreaksALimitOfSlack(t *testing.T) {

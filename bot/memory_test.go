@@ -46,6 +46,7 @@ func (m *memory) breakWith(err error) {
 func (m *memory) append(events []approvals.Event) {
 	for _, e := range events {
 		e.Seq = uint64(len(m.events) + 1)
+		e.Hash = fmt.Sprintf("%064x", e.Seq) // no chain, but a hash of its own
 		m.events = append(m.events, e)
 	}
 	for _, ch := range m.wakes {
@@ -226,6 +227,18 @@ func (m *memory) count(kind string) int {
 		}
 	}
 	return n
+}
+
+// last gives the number of the newest event of a kind, 0 for none.
+func (m *memory) last(kind string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range slices.Backward(m.events) {
+		if e.Kind == kind {
+			return e.Seq
+		}
+	}
+	return 0
 }
 
 func (m *memory) cursor() uint64 {

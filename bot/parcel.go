@@ -122,13 +122,13 @@ func (c *courier) requestLetter(id string) letterMaker {
 	}
 }
 
-func (c *courier) resultLetter(id string, seq uint64) letterMaker {
+func (c *courier) resultLetter(id string, end auditHead) letterMaker {
 	return func(ctx context.Context) (letter, bool, error) {
 		v, ok, err := c.view(ctx, id)
 		if !ok {
 			return letter{}, false, err
 		}
-		v.audit = seq
+		v.audit = end
 		return letter{key: resultKey(id), message: resultMessage(v), once: true}, true, nil
 	}
 }

@@ -19,9 +19,27 @@ type view struct {
 	outcome actions.Outcome // zero until the execution ended
 	journal []actions.Entry
 	pair    actions.Pair // zero when it isn't configured any more
-	audit   uint64       // sequence number of the event that ended it, 0 for not known
+	audit   auditHead    // of the event that ended it; zero for not known
 	people  People
 	now     time.Time
+}
+
+// auditHead is a place in the audit log and the hash of its chain there, "" for
+// not known. Whoever posts it where the store's owner can't change it makes
+// tampering with the log visible: see `bot audit verify --head`.
+type auditHead struct {
+	seq  uint64
+	hash string
+}
+
+func headOf(e approvals.Event) auditHead { return auditHead{seq: e.Seq, hash: e.Hash} }
+
+func (h auditHead) markup() markup {
+	m := say("audit entry %d", h.seq)
+	if h.hash != "" {
+		m += say(", chain %s", code(fmt.Sprintf("%d:%s", h.seq, h.hash)))
+	}
+	return m
 }
 
 // newView decodes what the request carries. Data that doesn't decode, or that

@@ -49,8 +49,17 @@ func newsMessage(e approvals.Event) message {
 	default:
 		n.report(p)
 	}
-	p.context(say("%s · audit entry %d", when(e.At), e.Seq))
+	p.context(when(e.At) + " · " + newsHead(e).markup())
 	return p.message()
+}
+
+// newsHead leaves the hash out of what comes often.
+func newsHead(e approvals.Event) auditHead {
+	h := headOf(e)
+	if e.Kind == actions.NewsAlert || e.Kind == actions.NewsRecovered {
+		h.hash = ""
+	}
+	return h
 }
 
 func (n news) alert(p *page) {

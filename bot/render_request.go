@@ -223,8 +223,8 @@ func (v view) footer() markup {
 	if r.State.Votable() {
 		m += say(" · expires %s", when(r.ExpiresAt))
 	}
-	if v.audit > 0 {
-		m += say(" · audit entry %d", v.audit)
+	if v.audit.seq > 0 {
+		m += " · " + v.audit.markup()
 	}
 	return m
 }

@@ -1,6 +1,7 @@
 package bot_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,8 @@ func TestARequestFromQuestionToResult(t *testing.T) {
 		b.store.record(r.ID, actions.Entry{At: at.Add(5 * time.Millisecond), Op: s.Op, Node: s.Node, Phase: actions.Done})
 	}
 	b.must(b.desk.finish(b.ctx, r.ID, approvals.Succeed, "", switchoverOutcome()))
-	result := b.message("audit entry")
+	seq := b.store.last("succeed")
+	result := b.message(fmt.Sprintf("audit entry %d, chain %d:%064x", seq, seq, seq))
 	for _, want := range []string{"Switchover of orders: done", "Writes paused for 73 ms", "postgresql://10.0.2.5:5432,10.0.1.5:5432/orders", "dbname=orders", "shutdown checkpoint", "nightly backup", "Timeline 3 → 4"} {
 		if !strings.Contains(result.Text, want) {
 			t.Errorf("the result lacks %q:\n%s", want, result.Text)

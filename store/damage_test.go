@@ -50,7 +50,7 @@ func filled(t *testing.T) (path string, image []byte) {
 }
 
 // runRequest walks a request from asking to its end.
-func runRequest(t *testing.T, s *store.Store, id, pair string, at time.Time) error {
+func runRequest(t testing.TB, s *store.Store, id, pair string, at time.Time) error {
 	r, events := storetest.Ask(id, pair, at)
 	if _, err := s.Create(t.Context(), r, events); err != nil {
 		return err

@@ -15,7 +15,9 @@
 //
 // The audit log numbers its events without gaps (Event.Seq) and chains them:
 // Hash is the SHA-256, in hex, of Prev, a line feed, and the event's JSON as it
-// was first written, without Prev and Hash. Audit walks the chain. The messages
+// was first written, without Prev and Hash. Audit walks the chain; a Verifier does
+// so with entries that come from anywhere, AuditFile reads them from a file that
+// nobody needs to open. The messages
 // to people are made from the same log: a Cursor remembers how far somebody has
 // delivered it, and Subscribe wakes him when there is more.
 //

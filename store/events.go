@@ -203,16 +203,6 @@ func (s *Store) Head(ctx context.Context) (seq uint64, hash string, err error) {
 	return seq, hash, err
 }
 
-// ChainError says at which event the audit log stops being what was written.
-type ChainError struct {
-	Seq uint64
-	Why string
-}
-
-func (c *ChainError) Error() string {
-	return fmt.Sprintf("the audit log was changed at event %d: %s", c.Seq, c.Why)
-}
-
 // Audit calls visit with each event that follows seq and verifies that they
 // number and chain without a gap, the first of them to the one before it. It
 // returns a *ChainError, or what visit returns. All is seen at one moment;
@@ -224,16 +214,20 @@ func (s *Store) Audit(ctx context.Context, seq uint64, visit func(approvals.Even
 		if err != nil {
 			return err
 		}
+		link := link{seq: seq, hash: prev}
 		c := log.Cursor()
 		for key, value := c.Seek(number(seq + 1)); key != nil; key, value = c.Next() {
-			e, err := verify(key, value, seq, prev)
+			rec, err := parseRecord(key, value)
+			if err != nil {
+				return err
+			}
+			e, err := link.add(rec.entry())
 			if err != nil {
 				return err
 			}
 			if err := errorsFirst(ctx.Err(), visit(e)); err != nil {
 				return err
 			}
-			seq, prev = e.Seq, e.Hash
 		}
 		return nil
 	})
@@ -252,29 +246,8 @@ func hashAt(log *bbolt.Bucket, seq uint64) (string, error) {
 	}
 	value := log.Get(number(seq))
 	if value == nil {
-		return "", &ChainError{Seq: seq, Why: "it is missing"}
+		return "", missing(seq)
 	}
 	rec, err := parseRecord(number(seq), value)
 	return text(rec.hash), err
-}
-
-func verify(key, value []byte, seq uint64, prev string) (approvals.Event, error) {
-	rec, err := parseRecord(key, value)
-	if err != nil {
-		return approvals.Event{}, err
-	}
-	e, err := rec.event()
-	switch {
-	case err != nil:
-		return approvals.Event{}, err
-	case rec.seq != seq+1:
-		return approvals.Event{}, &ChainError{Seq: seq + 1, Why: "it is missing"}
-	case e.Seq != rec.seq:
-		return approvals.Event{}, &ChainError{Seq: rec.seq, Why: fmt.Sprintf("it calls itself %d", e.Seq)}
-	case e.Prev != prev:
-		return approvals.Event{}, &ChainError{Seq: rec.seq, Why: "it doesn't follow the event before it"}
-	case e.Hash != text(chain(rec.prev, rec.body)):
-		return approvals.Event{}, &ChainError{Seq: rec.seq, Why: "its text doesn't match its hash"}
-	}
-	return e, nil
 }

@@ -44,3 +44,6 @@ func CommitFailed(s *Store, visible bool, cause error) error {
 	}
 	return s.commitFailed(last+1, cause)
 }
+
+// ChainHash is the hash of an event after the one with hash prev.
+func ChainHash(prev, body []byte) []byte { return chain(prev, body) }

@@ -13,9 +13,14 @@ const lockRetry = 20 * time.Millisecond
 // lock takes the exclusive lock that bbolt takes, on the same open file. It
 // belongs to the open file: a second one, even in this process, has to wait.
 func lock(file *os.File, timeout time.Duration) error {
+	return lockAs(file, syscall.LOCK_EX, timeout)
+}
+
+// lockAs takes a lock of the given kind: a shared one keeps writers out alone.
+func lockAs(file *os.File, kind int, timeout time.Duration) error {
 	end := time.Now().Add(timeout)
 	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err := syscall.Flock(int(file.Fd()), kind|syscall.LOCK_NB)
 		switch {
 		case err == nil:
 			return nil

@@ -132,13 +132,8 @@ func inspect(file *os.File) error {
 	}
 	look := inspection{}
 	err = pages.Check(file, info.Size(), look.visit)
-	switch {
-	case info.Size() == 0:
-		return fmt.Errorf("%w: it is empty; if it never held anything, remove it", ErrDamaged)
-	case errors.Is(err, pages.ErrNotBolt):
-		return fmt.Errorf("%w: %w", ErrForeign, err)
-	case err != nil:
-		return fmt.Errorf("%w: %w; restore it from a backup", ErrDamaged, err)
+	if err != nil {
+		return damage(info, err)
 	}
 	return look.judge()
 }

@@ -62,11 +62,12 @@ func removeSocket(path string) error {
 	return nil
 }
 
-// adminHandler answers status and verify.
-func adminHandler(desk *actions.Desk) http.Handler {
+// adminHandler answers status, verify and audit.
+func adminHandler(desk *actions.Desk, log auditLog) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answerLook(desk, desk.Status))
 	mux.HandleFunc("GET /v1/verify", answerLook(desk, desk.Verify))
+	mux.HandleFunc("GET /v1/audit", answerAudit(log))
 	return mux
 }
 
@@ -109,25 +110,37 @@ var errNoBot = errors.New("no bot answers on its admin socket")
 
 // askBot asks a running bot to look at pairs.
 func askBot(ctx context.Context, socket, what, pair string) ([]actions.Report, error) {
-	client := http.Client{Timeout: adminPatience, Transport: &http.Transport{
+	var reports []actions.Report
+	err := callBot(ctx, socket, http.MethodGet, what+"?pair="+url.QueryEscape(pair), func(resp *http.Response) (err error) {
+		reports, err = readReply(resp.Body)
+		return err
+	})
+	return reports, err
+}
+
+// callBot sends one request over the admin socket and lets read have the
+// answer. errNoBot means that nobody answers there.
+func callBot(ctx context.Context, socket, method, what string, read func(*http.Response) error) error {
+	client := http.Client{Transport: &http.Transport{
+		ResponseHeaderTimeout: adminPatience,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://bot/v1/"+what+"?pair="+url.QueryEscape(pair), nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://bot/v1/"+what, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s): %w", errNoBot, socket, err)
+		return fmt.Errorf("%w (%s): %w", errNoBot, socket, err)
 	}
-	defer func() { _ = resp.Body.Close() }() // read to its end below
-	return readReply(resp.Body)
+	defer func() { _ = resp.Body.Close() }() // only read from
+	return read(resp)
 }
 
-const adminPatience = 2 * time.Minute
+const adminPatience = 2 * time.Minute // until an answer begins
 
 func readReply(body io.Reader) ([]actions.Report, error) {
 	var reply adminReply

@@ -19,7 +19,7 @@ an ops channel, and proves before it acts that no acknowledged write is lost.`,
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newServe(test), newDemo(), newStatus(), newVerify(), newHealth(), newGuard(), newConfig(), newVersion())
+	root.AddCommand(newServe(test), newDemo(), newStatus(), newVerify(), newAudit(), newHealth(), newGuard(), newConfig(), newVersion())
 	return root
 }
 

@@ -181,7 +181,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("ready", "listen", s.public.Addr().String(), "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
 	inward, ictx := errgroup.WithContext(ctx)
 	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
-	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk)) })
+	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.store)) })
 	inward.Go(func() error { return s.desk.Run(ictx) })
 	inward.Go(func() error { return s.watch.Run(ictx) })
 	err := inward.Wait()
