@@ -307,7 +307,7 @@ func FuzzAudit(f *testing.F) {
 	for _, seed := range [][]byte{
 		nil, whole, rest, append(bytes.Clone(rest), first...), whole[:len(whole)/2], bytes.ToUpper(whole), []byte("null\n"), []byte("{}\n{}"),
 		[]byte(`{"seq":18446744073709551615,"prev":"","hash":"","event":{}}`), []byte(`{"seq":1,"prev":"\u0000","hash":"","event":null}`),
-		bytes.Replace(whole, []byte(`"event":{`), []byte(`"event":{"seq":9,`), 1), bytes.Replace(whole, []byte("dba-1"), []byte("dba-2"), -1),
+		bytes.Replace(whole, []byte(`"event":{`), []byte(`"event":{"seq":9,`), 1), bytes.ReplaceAll(whole, []byte("dba-1"), []byte("dba-2")),
 	} {
 		f.Add(seed)
 	}
