@@ -161,7 +161,7 @@ func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)
 		if report.Diverged, err = m.listDiverged(ctx, f, progress); err != nil {
 			return report, err
 		}
-		if report.How, err = m.rewindOrCopy(ctx, f, progress); err != nil {
+		if report.How, err = m.rewindOrCopy(ctx, f, src, progress); err != nil {
 			return report, err
 		}
 	}
@@ -169,9 +169,9 @@ func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)
 	return report, err
 }
 
-func (m *Machine) rewindOrCopy(ctx context.Context, f finding, progress func(string)) (string, error) {
-	if !f.control.Rewindable {
-		progress("pg_rewind can't work on it (neither checksums nor wal_log_hints): copying the partner anew")
+func (m *Machine) rewindOrCopy(ctx context.Context, f finding, src source, progress func(string)) (string, error) {
+	if why := notForRewind(f, src); why != "" {
+		progress(why + ": copying the partner anew")
 		return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
 	}
 	err := m.rewind(ctx, progress)
@@ -183,6 +183,18 @@ func (m *Machine) rewindOrCopy(ctx context.Context, f finding, progress func(str
 	}
 	progress(fmt.Sprintf("pg_rewind failed, copying the partner anew: %v", err))
 	return actions.RejoinedFromCopy, m.copyAnew(ctx, progress)
+}
+
+// notForRewind says why pg_rewind is no way back, "" when it may be one. On the source's own timeline it finds
+// nothing to take back and calls that success, however far the two have diverged.
+func notForRewind(f finding, src source) string {
+	switch {
+	case !f.control.Rewindable:
+		return "pg_rewind can't work on it (neither checksums nor wal_log_hints)"
+	case f.timeline == src.timeline:
+		return fmt.Sprintf("pg_rewind sees no difference between two servers on timeline %d", f.timeline)
+	}
+	return ""
 }
 
 // unlessTooOld copies the partner anew where it has removed the log that the server would have to begin with:

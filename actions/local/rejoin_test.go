@@ -15,6 +15,7 @@ import (
 
 	"twokey/actions"
 	"twokey/actions/local"
+	"twokey/actions/local/sandbox"
 )
 
 // rejoin brings A back behind B, with what the executor would tell it, and returns how, and what was told.
@@ -197,6 +198,71 @@ func TestDivergedPrimaryThatWasStoppedCleanIsRewound(t *testing.T) {
 		t.Errorf("rejoined %q, want %q", report.How, actions.RejoinedRewound)
 	}
 	b.checkRejoined()
+}
+
+// TestDivergedOnOneTimelineIsCopied: both wrote on a timeline of the same number, where pg_rewind finds nothing
+// to do. Only a copy takes that back.
+func TestDivergedOnOneTimelineIsCopied(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		part     func(*bundle)
+		timeline uint32
+	}{
+		"a standby that was started without its signal": {(*bundle).startWithoutSignal, 1},
+		"both were promoted":                            {(*bundle).promoteBoth, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.exec(b.a, "INSERT INTO w VALUES (1, 'on both')")
+			c.part(b)
+			b.exec(b.b, "SELECT 1 FROM pg_drop_replication_slot('twokey_dc1')", "SELECT pg_create_physical_replication_slot('twokey_dc1', true)")
+
+			report, told, err := b.rejoinAs(b.a.Machine(), actions.RejoinOrder{Name: b.a.Name, Timeline: c.timeline})
+			b.must(err)
+			if report.How != actions.RejoinedFromCopy || !strings.Contains(strings.Join(told, "\n"), "pg_rewind sees no difference") {
+				t.Errorf("rejoined %q, want %q, for what pg_rewind can't see", report.How, actions.RejoinedFromCopy)
+			}
+			b.checkRejoined()
+		})
+	}
+}
+
+// startWithoutSignal leaves two primaries on the timeline that they shared, and stops A.
+func (b *bundle) startWithoutSignal() {
+	b.t.Helper()
+	b.exec(b.b, "ALTER SYSTEM SET synchronous_standby_names = ''")
+	b.must(b.b.Server.StopFast(b.ctx))
+	b.must(os.Remove(filepath.Join(b.b.Server.DataDir, "standby.signal")))
+	b.exec(b.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (1000, 'never acknowledged')")
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.start(b.b)
+	b.exec(b.b, "INSERT INTO w VALUES (2, 'after the failover')")
+}
+
+// promoteBoth leaves each with a timeline of its own, of the same number, and stops A.
+func (b *bundle) promoteBoth() {
+	b.t.Helper()
+	b.freeze(b.b)
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.promoteAlone()
+	b.must(b.b.Server.StopFast(b.ctx)) // A would take a number after B's, if it heard of that
+	signal := filepath.Join(b.a.Server.DataDir, "standby.signal")
+	b.must(os.WriteFile(signal, nil, 0o600))
+	b.must(b.a.Server.User.Own(signal))
+	b.start(b.a)
+	b.exec(b.a, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()")
+	b.promote(b.a)
+	b.exec(b.a, "INSERT INTO w VALUES (1000, 'never acknowledged')")
+	b.must(b.a.Server.StopFast(b.ctx))
+	b.start(b.b)
+}
+
+func (b *bundle) start(n *sandbox.Node) {
+	b.t.Helper()
+	_, err := n.Server.Start(b.ctx)
+	b.must(err)
+	b.must(n.Server.WaitReady(b.ctx))
 }
 
 // TestDivergedPrimaryThatSomebodyStartedAsStandby is the case that acknowledges falsely: started as it is, the
