@@ -150,6 +150,9 @@ func (d *Desk) knowsNode(q Question) error {
 
 // Ask makes a plan and opens a request for it.
 func (d *Desk) Ask(ctx context.Context, q Question) (approvals.Request, error) {
+	if err := d.notPaused(ctx, q.Pair); err != nil {
+		return approvals.Request{}, err
+	}
 	plan, err := d.Preview(ctx, q)
 	if err != nil {
 		return approvals.Request{}, err
@@ -184,6 +187,9 @@ func (d *Desk) Journal(ctx context.Context, id string) ([]Entry, error) {
 // Approve counts a yes; with the second one the request runs.
 func (d *Desk) Approve(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
 	if err := d.opt.Directory.Check(ctx, b.Person); err != nil {
+		return approvals.Request{}, err
+	}
+	if err := d.mayBeApproved(ctx, id); err != nil {
 		return approvals.Request{}, err
 	}
 	r, err := d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {

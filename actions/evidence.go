@@ -80,6 +80,7 @@ type Remembered struct {
 	Health       Health    `json:"health,omitempty"`        // at the last sweep
 	HealthSince  time.Time `json:"health_since,omitzero"`
 	IncidentAt   time.Time `json:"incident_at,omitzero"` // since when people have been told that something is wrong
+	Paused       *Paused   `json:"paused,omitempty"`     // nil: the pair is not paused
 }
 
 // Gone is what was seen since the primary last answered. A standby goes on

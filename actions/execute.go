@@ -111,11 +111,14 @@ func (d *Desk) claim(ctx context.Context, r approvals.Request) (approvals.Reques
 	if diff := d.differences(plan, rep); len(diff) > 0 {
 		return r, d.outdate(ctx, r.ID, describe(diff))
 	}
-	r, err = d.opt.Journal.Claim(ctx, r.ID, d.opt.NewID())
-	if err == nil {
+	claimed, err := d.opt.Journal.Claim(ctx, r.ID, d.opt.NewID())
+	switch {
+	case approvals.Refused(err) == approvals.CodePaused:
+		return r, d.outdate(ctx, r.ID, err.Error())
+	case err == nil:
 		d.tell(r.ID)
 	}
-	return r, err
+	return claimed, err
 }
 
 // lookWhileAsking looks at the pair while the voters' accounts are looked up:

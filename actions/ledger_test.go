@@ -166,8 +166,20 @@ func (k book) Update(ctx context.Context, id string, change func(approvals.Reque
 
 func (k book) Claim(ctx context.Context, id, attempt string) (approvals.Request, error) {
 	return k.Update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		m, err := k.recall(r.Subject.Pair)
+		if err := errors.Join(err, m.MayRun(r.Subject.Pair)); err != nil {
+			return r, nil, err
+		}
 		return r.Claim(time.Now(), attempt)
 	})
+}
+
+// recall reads a pair's memory, under the lock.
+func (l *ledger) recall(pair string) (m actions.Remembered, err error) {
+	if raw := l.memory[pair]; raw != nil {
+		err = json.Unmarshal(raw, &m)
+	}
+	return m, err
 }
 
 func (k book) Record(ctx context.Context, id string, e actions.Entry) error {
@@ -211,15 +223,13 @@ func (k book) Remembered(ctx context.Context, pair string) (actions.Remembered, 
 }
 
 func (k book) Revise(ctx context.Context, pair string, change func(actions.Remembered) (actions.Remembered, []approvals.Event)) (actions.Remembered, error) {
-	var m actions.Remembered
 	if err := k.enter(ctx, "revise"); err != nil {
-		return m, err
+		return actions.Remembered{}, err
 	}
 	defer k.mu.Unlock()
-	if raw := k.memory[pair]; raw != nil {
-		if err := json.Unmarshal(raw, &m); err != nil {
-			return m, err
-		}
+	m, err := k.recall(pair)
+	if err != nil {
+		return m, err
 	}
 	m, events := change(m)
 	raw, err := json.Marshal(m)

@@ -38,6 +38,10 @@ func (rep Report) GuaranteeOff() string {
 	return text + ": the primary acknowledges writes that may be on no standby"
 }
 
+// Paused says since when, by whom and why the pair is paused, in the words that
+// stand wherever it is shown; "" while it isn't.
+func (rep Report) Paused() string { return rep.Evidence.Memory.Paused.String() }
+
 // Looking is how one look at a pair is made.
 type Looking struct {
 	Timeouts   Timeouts

@@ -8,6 +8,8 @@ const (
 	NewsRecovered = "recovered" // data: Alert
 	NewsReport    = "report"    // data: HealthReport
 	NewsPolicy    = "policy"    // data: PolicyChange
+	NewsPaused    = "paused"    // data: PauseChange
+	NewsResumed   = "resumed"   // data: PauseChange
 )
 
 // Alert is what an alert or a recovery tells.
@@ -40,4 +42,14 @@ type HealthRow struct {
 type PolicyChange struct {
 	Old string `json:"old"`
 	New string `json:"new"`
+}
+
+// PauseChange is a pair that was paused, or resumed. Its event's actor is who
+// ordered it.
+type PauseChange struct {
+	Pair   string `json:"pair"`
+	Paused Paused `json:"paused"`          // of a resumed pair: how it had been paused
+	Why    string `json:"why,omitempty"`   // of the resume
+	Via    string `json:"via"`             // channel of the order's proof
+	Proof  string `json:"proof,omitempty"` // what that can show for it later
 }

@@ -230,7 +230,9 @@ func (d Diverged) String() string {
 // Journal keeps what an execution is about to do and has done. Each call is
 // one transaction; nothing is done before its intent is durable.
 type Journal interface {
-	// Claim moves the request from approved to executing for this attempt.
+	// Claim moves the request from approved to executing for this attempt. The
+	// same transaction reads what is remembered of the pair, and returns what
+	// Remembered.MayRun does.
 	Claim(ctx context.Context, request, attempt string) (approvals.Request, error)
 	// Record appends an entry.
 	Record(ctx context.Context, request string, e Entry) error

@@ -65,6 +65,15 @@ func (p Policy) sorted() []Person {
 
 func (p Policy) mayApprove(who Person) bool { return slices.Contains(p.Approvers, who) }
 
+// MayOrder refuses who is not an approver. It is for what one approver alone may
+// order: nothing that it admits may change a server.
+func (p Policy) MayOrder(who Person) error {
+	if p.mayApprove(who) {
+		return nil
+	}
+	return refuse(CodeNotApprover, "Only an approver may do that (%s).", join(p.sorted()))
+}
+
 func join(people []Person) string {
 	words := make([]string, len(people))
 	for i, who := range people {

@@ -25,6 +25,7 @@ const (
 	CodeStatement   Code = "wrong_statement"
 	CodeNotRequest  Code = "not_the_requester"
 	CodePolicyBad   Code = "policy_unusable"
+	CodePaused      Code = "paused"
 	CodeInput       Code = "bad_input"
 )
 

@@ -100,7 +100,7 @@ func changes(in Intent) bool {
 	switch in.Verb {
 	case verbFailover, verbSwitchover, verbRejoin:
 		return !in.DryRun
-	case verbCancel, verbInsertTest:
+	case verbCancel, verbInsertTest, verbPause, verbResume:
 		return true
 	}
 	return false
@@ -115,6 +115,10 @@ func (b *Bot) do(ctx context.Context, who asker, in Intent) error {
 		return b.look(ctx, who, in.Pairs, b.opt.Desk.Verify, verifyMessage)
 	case verbFailover, verbSwitchover, verbRejoin:
 		return b.question(ctx, who, in)
+	case verbPause:
+		return b.pause(ctx, who, in.Pairs[0], in.Reason)
+	case verbResume:
+		return b.resume(ctx, who, in.Pairs[0], in.Reason)
 	case verbApprovals:
 		return b.approvals(ctx, who)
 	case verbCancel:

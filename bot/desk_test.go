@@ -28,6 +28,7 @@ type desk struct {
 	refusal error                       // of Preview and Ask
 	delay   func(context.Context) error // before every look and vote
 	asked   []actions.Question
+	running string // id that a pause finds running
 }
 
 func (d *desk) Pairs() []actions.Pair { return d.pairs }
@@ -142,6 +143,36 @@ func (d *desk) Answer(ctx context.Context, id string, b approvals.Ballot, cause 
 	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
 		return r.Answer(b, cause, typed, d.policy)
 	})
+}
+
+func (d *desk) Pause(ctx context.Context, pair string, b approvals.Ballot) (string, error) {
+	p := actions.Paused{By: b.Person, At: b.At, Why: b.Why}
+	return d.running, d.order(ctx, pair, actions.NewsPaused, b, actions.PauseChange{Pair: pair, Paused: p}, func(m *actions.Remembered) { m.Paused = &p })
+}
+
+func (d *desk) Resume(ctx context.Context, pair string, b approvals.Ballot) (was actions.Paused, err error) {
+	d.mu.Lock()
+	if p := d.report.Evidence.Memory.Paused; p != nil {
+		was = *p
+	}
+	d.mu.Unlock()
+	return was, d.order(ctx, pair, actions.NewsResumed, b, actions.PauseChange{Pair: pair, Paused: was, Why: b.Why}, func(m *actions.Remembered) { m.Paused = nil })
+}
+
+// order is what one approver may do alone.
+func (d *desk) order(ctx context.Context, pair, kind string, b approvals.Ballot, c actions.PauseChange, change func(*actions.Remembered)) error {
+	if err := errors.Join(d.policy.MayOrder(b.Person), d.checked(ctx, b.Person)); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	change(&d.report.Evidence.Memory)
+	d.mu.Unlock()
+	d.store.Append(approvals.Event{At: b.At, Actor: b.Person, Subject: approvals.PairSubject(pair), Kind: kind, Data: raw})
+	return nil
 }
 
 func (d *desk) Request(ctx context.Context, id string) (approvals.Request, error) {

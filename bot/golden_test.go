@@ -308,6 +308,8 @@ func TestTheOtherMessages(t *testing.T) {
 	gone := healthyReport()
 	gone.Evidence.Nodes[0] = actions.Observation{Node: "dc1", At: noon.Add(-4 * time.Second), Failure: &actions.Failure{Reach: actions.Unreachable, Text: "connection refused"}}
 	gone.Verdict.Health, gone.Verdict.Possible = actions.HealthPrimaryGone, actions.KindFailover
+	paused := healthyReport()
+	paused.Evidence.Memory.Paused = &actions.Paused{By: "dba-1", At: noon.Add(-2 * time.Hour), Why: "disk of dc2 is being replaced"}
 	bad := healthyReport()
 	bad.Verdict.Checks = append(bad.Verdict.Checks, actions.Check{Title: "both on one timeline", Status: actions.Bad, Detail: "primary 4, standby 3", Fix: "Rejoin the standby."})
 	news := func(kind, data string) bot.Rendered {
@@ -319,13 +321,17 @@ func TestTheOtherMessages(t *testing.T) {
 		"status": bot.RenderStatus(healthyReport()), "status_off": bot.RenderStatus(off), "status_gone": bot.RenderStatus(gone),
 		"verify": bot.RenderVerify(bad), "preview": bot.RenderPreview(failoverPlan(), ordersPair()), "help": bot.RenderHelp(twoPairs()),
 		"open": bot.RenderOpen([]approvals.Request{open}, link, people()), "open_none": bot.RenderOpen(nil, nil, people()),
-		"refusal":   bot.RenderRefusal(&approvals.Refusal{Code: approvals.CodeOpen, Message: "There is one already.", Request: open.ID}, link[open.ID]),
-		"test_row":  bot.RenderTestRow("orders", "dc1", actions.TestRow{ID: 7, Took: 3400 * time.Microsecond}),
-		"alert":     news("alert", `{"pair":"orders","health":"writes block","was":"synchronous","severity":3,"text":"dc2 is away, and dc1 waits for it.","since":"2026-03-14T11:58:00Z"}`),
-		"recovered": news("recovered", `{"pair":"orders","health":"synchronous","was":"writes block","severity":0,"text":"","since":"2026-03-14T11:58:00Z"}`),
-		"report":    news("report", `{"rows":[{"pair":"orders","health":"synchronous","since":"2026-03-01T08:00:00Z","primary":"dc1","standby":"dc2","replay":0},{"pair":"billing","health":"unseen","replay":null,"text":"Neither node answers"},{"pair":"stock","health":"","text":"could not be looked at"}]}`),
-		"policy":    news("policy", `{"old":"dba-1, dba-2, manager","new":"dba-1, dba-2, lead"}`),
-		"garbage":   news("alert", `[]`),
+		"refusal":        bot.RenderRefusal(&approvals.Refusal{Code: approvals.CodeOpen, Message: "There is one already.", Request: open.ID}, link[open.ID]),
+		"test_row":       bot.RenderTestRow("orders", "dc1", actions.TestRow{ID: 7, Took: 3400 * time.Microsecond}),
+		"alert":          news("alert", `{"pair":"orders","health":"writes block","was":"synchronous","severity":3,"text":"dc2 is away, and dc1 waits for it.","since":"2026-03-14T11:58:00Z"}`),
+		"recovered":      news("recovered", `{"pair":"orders","health":"synchronous","was":"writes block","severity":0,"text":"","since":"2026-03-14T11:58:00Z"}`),
+		"report":         news("report", `{"rows":[{"pair":"orders","health":"synchronous","since":"2026-03-01T08:00:00Z","primary":"dc1","standby":"dc2","replay":0},{"pair":"billing","health":"unseen","replay":null,"text":"Neither node answers"},{"pair":"stock","health":"","text":"could not be looked at"}]}`),
+		"policy":         news("policy", `{"old":"dba-1, dba-2, manager","new":"dba-1, dba-2, lead"}`),
+		"garbage":        news("alert", `[]`),
+		"status_paused":  bot.RenderStatus(paused),
+		"paused":         news("paused", `{"pair":"orders","paused":{"by":"dba-1","at":"2026-03-14T12:00:00Z","why":"disk of dc2 is being replaced"},"via":"slack"}`),
+		"resumed":        bot.RenderNews(approvals.Event{Seq: 10, At: noon.Add(2 * time.Hour), Actor: "dba-2", Kind: "resumed", Data: json.RawMessage(`{"pair":"orders","paused":{"by":"dba-1","at":"2026-03-14T12:00:00Z","why":"disk of dc2 is being replaced"},"why":"done","via":"slack"}`)}),
+		"garbage_paused": news("paused", `"no"`),
 		"comparison": bot.RenderComparison(actions.Comparison{Pair: "orders", Primary: "dc1", Standby: "dc2", CheckedAt: noon, Tables: []actions.TableCompare{
 			{Table: "orders", PrimaryRows: 1200, StandbyRows: 1200, SumsEqual: true}, {Table: "audit", PrimaryRows: 10, StandbyRows: -1}}}),
 	}

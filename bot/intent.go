@@ -12,7 +12,9 @@ import (
 type verb struct {
 	name, args, about, example string
 	pair                       pairNeed
-	question                   bool // takes to, reason and --dry-run
+	reason                     reasonNeed
+	question                   bool // takes to and --dry-run
+	id                         bool // takes the id of a request
 }
 
 type pairNeed int
@@ -23,6 +25,15 @@ const (
 	pairOne           // may be left out when there is one
 )
 
+// reasonNeed says whether words after "--" are taken.
+type reasonNeed int
+
+const (
+	reasonNone reasonNeed = iota
+	reasonMay
+	reasonMust
+)
+
 const (
 	verbHelp       = "help"
 	verbStatus     = "status"
@@ -30,6 +41,8 @@ const (
 	verbFailover   = "failover"
 	verbSwitchover = "switchover"
 	verbRejoin     = "rejoin"
+	verbPause      = "pause"
+	verbResume     = "resume"
 	verbApprovals  = "approvals"
 	verbCancel     = "cancel"
 	verbInsertTest = "insert-test"
@@ -40,11 +53,13 @@ func verbs() []verb {
 	return []verb{
 		{name: verbStatus, args: "[pair]", about: "both nodes side by side", example: "status orders", pair: pairAll},
 		{name: verbVerify, args: "[pair]", about: "every check, and whether zero loss is proven", example: "verify orders", pair: pairAll},
-		{name: verbFailover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a switchover, or a disaster failover if the primary is gone", example: "failover orders -- kernel upgrade on dc1", pair: pairOne, question: true},
-		{name: verbSwitchover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a planned switchover, nothing else", example: "switchover orders to dc2 -- kernel upgrade on dc1", pair: pairOne, question: true},
-		{name: verbRejoin, args: "[pair] [--dry-run] [-- reason]", about: "ask to make the old primary the new standby", example: "rejoin orders -- dc1 is repaired", pair: pairOne, question: true},
+		{name: verbFailover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a switchover, or a disaster failover if the primary is gone", example: "failover orders -- kernel upgrade on dc1", pair: pairOne, reason: reasonMay, question: true},
+		{name: verbSwitchover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a planned switchover, nothing else", example: "switchover orders to dc2 -- kernel upgrade on dc1", pair: pairOne, reason: reasonMay, question: true},
+		{name: verbRejoin, args: "[pair] [--dry-run] [-- reason]", about: "ask to make the old primary the new standby", example: "rejoin orders -- dc1 is repaired", pair: pairOne, reason: reasonMay, question: true},
+		{name: verbPause, args: "[pair] -- reason", about: "let nothing be carried out on a pair until it is resumed; checks go on", example: "pause orders -- disk of dc2 is being replaced", pair: pairOne, reason: reasonMust},
+		{name: verbResume, args: "[pair] [-- reason]", about: "end a pause", example: "resume orders -- disk is replaced", pair: pairOne, reason: reasonMay},
 		{name: verbApprovals, about: "what waits for approval or runs", example: "approvals"},
-		{name: verbCancel, args: "[request]", about: "take back what you asked for", example: "cancel"},
+		{name: verbCancel, args: "[request]", about: "take back what you asked for", example: "cancel", id: true},
 		{name: verbInsertTest, args: "[pair]", about: "commit a test row on the primary", example: "insert-test orders", pair: pairOne},
 		{name: verbVerifyData, args: "[pair]", about: "compare the rows of both nodes", example: "verify-data orders", pair: pairOne},
 		{name: verbHelp, about: "this list", example: "help"},
@@ -114,10 +129,11 @@ func (p *parser) verb(word string) (verb, error) {
 
 func (p *parser) intent(v verb) (Intent, error) {
 	in := Intent{Verb: v.name, Kind: v.kind()}
-	if !v.question && p.dashes {
+	if v.reason == reasonNone && p.dashes {
 		return Intent{}, p.wrong(v, "%s takes no reason", v.name)
 	}
-	if v.name == verbCancel && len(p.rest) > 0 {
+	in.Reason = p.reason
+	if v.id && len(p.rest) > 0 {
 		in.ID, p.rest = p.rest[0], p.rest[1:]
 	}
 	if err := p.pair(v, &in); err != nil {
@@ -128,14 +144,17 @@ func (p *parser) intent(v verb) (Intent, error) {
 			return Intent{}, err
 		}
 	}
-	if len(p.rest) > 0 {
+	switch {
+	case len(p.rest) > 0:
 		return Intent{}, p.surplus(v)
+	case v.reason == reasonMust && oneLine(in.Reason) == "":
+		return Intent{}, p.wrong(v, "%s needs a reason, which follows --", v.name)
 	}
 	return in, nil
 }
 
 func (p *parser) surplus(v verb) error {
-	if v.question {
+	if v.reason != reasonNone {
 		return p.wrong(v, "I don't understand %q. A reason follows --", p.rest[0])
 	}
 	return p.wrong(v, "%q is too much for %s", p.rest[0], v.name)

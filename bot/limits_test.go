@@ -282,17 +282,18 @@ func TestNoReportBreaksALimitOfSlack(t *testing.T) {
 		for range rapid.IntRange(0, 12).Draw(t, "checks") {
 			rep.Verdict.Checks = append(rep.Verdict.Checks, actions.Check{Title: word("title"), Status: actions.Bad, Detail: word("detail"), Fix: word("fix")})
 		}
+		rep.Evidence.Memory.Paused = &actions.Paused{By: approvals.Person(word("by")), Why: word("reason")}
 		reports := make([]actions.Report, rapid.IntRange(1, 12).Draw(t, "pairs"))
 		for i := range reports {
 			reports[i] = rep
 		}
 		lawfulMessage(t, "status", bot.RenderStatus(reports...))
 		lawfulMessage(t, "verify", bot.RenderVerify(reports...))
-		data, err := json.Marshal(map[string]any{"pair": word("pair"), "health": word("health"), "text": word("text"), "old": word("old"), "new": word("new"), "rows": []any{map[string]any{"pair": word("pair"), "text": word("text")}}})
+		data, err := json.Marshal(map[string]any{"pair": word("pair"), "health": word("health"), "text": word("text"), "old": word("old"), "new": word("new"), "paused": map[string]any{"by": word("by"), "why": word("reason")}, "why": word("why"), "rows": []any{map[string]any{"pair": word("pair"), "text": word("text")}}})
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		for _, kind := range []string{"alert", "recovered", "report", "policy", "noise"} {
+		for _, kind := range []string{"alert", "recovered", "report", "policy", "paused", "resumed", "noise"} {
 			lawfulMessage(t, kind, bot.RenderNews(approvals.Event{Seq: 1, At: noon, Kind: kind, Data: data}))
 		}
 		lawfulMessage(t, "refusal", bot.RenderRefusal(&approvals.Refusal{Message: word("message"), Request: word("id")}, "https://sim.example/p"))

@@ -45,6 +45,9 @@ func TestParse(t *testing.T) {
 		{"options before the node", "switchover --dry-run to dc2", one,
 			bot.Intent{Verb: "switchover", Kind: actions.KindSwitchover, Pairs: []string{"orders"}, To: "dc2", DryRun: true}},
 		{"rejoin", "rejoin billing -- repaired", two, bot.Intent{Verb: "rejoin", Kind: actions.KindRejoin, Pairs: []string{"billing"}, Reason: "repaired"}},
+		{"pause with its reason", "pause billing -- disk", two, bot.Intent{Verb: "pause", Pairs: []string{"billing"}, Reason: "disk"}},
+		{"resume without one", "resume", one, bot.Intent{Verb: "resume", Pairs: []string{"orders"}}},
+		{"resume with one", "resume orders -- done", two, bot.Intent{Verb: "resume", Pairs: []string{"orders"}, Reason: "done"}},
 		{"cancel by id", "cancel 01K0", two, bot.Intent{Verb: "cancel", ID: "01K0"}},
 		{"cancel", "cancel", two, bot.Intent{Verb: "cancel"}},
 		{"approvals", "approvals", two, bot.Intent{Verb: "approvals"}},
@@ -87,6 +90,10 @@ func TestParseRefusesWithASuggestionOrAnExample(t *testing.T) {
 		{"a reason where there is none", "status orders -- why", "status takes no reason"},
 		{"too much", "status orders billing", "\"billing\" is too much"},
 		{"too much for cancel", "cancel a b", "\"b\" is too much"},
+		{"a pause without a reason", "pause orders", "pause needs a reason, which follows --"},
+		{"a pause with an empty reason", "pause orders -- \u200b", "pause needs a reason"},
+		{"a pause with a reason without dashes", "pause orders disk", "A reason follows --"},
+		{"a pause of which pair", "pause -- disk", "Which pair?"},
 		{"a node for a rejoin", "rejoin orders to dc1", "I don't understand"},
 	}
 	for _, c := range cases {

@@ -27,6 +27,10 @@ type Desk interface {
 	Cancel(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
 	// Answer decides a held request with Accept and the typed statement, or Refuse.
 	Answer(ctx context.Context, id string, b approvals.Ballot, cause approvals.Cause, typed string) (approvals.Request, error)
+	// Pause lets nothing be carried out on a pair until Resume; one approver
+	// orders it. It returns the id of a request that runs already and goes on.
+	Pause(ctx context.Context, pair string, b approvals.Ballot) (running string, err error)
+	Resume(ctx context.Context, pair string, b approvals.Ballot) (was actions.Paused, err error)
 	// Request reads one; CodeUnknown when there is none.
 	Request(ctx context.Context, id string) (approvals.Request, error)
 	// Open lists the requests that have not ended, oldest first.

@@ -23,19 +23,20 @@ const limitPolicy = 1200 // of either description of a policy
 // posted says whether an event is a message of its own.
 func posted(kind string) bool {
 	switch kind {
-	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy:
+	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy, actions.NewsPaused, actions.NewsResumed:
 		return true
 	}
 	return false
 }
 
 func newsMessage(e approvals.Event) message {
+	if e.Kind == actions.NewsPaused || e.Kind == actions.NewsResumed {
+		return pauseMessage(e)
+	}
 	var n news
 	p := &page{}
 	if err := json.Unmarshal(e.Data, &n); err != nil {
-		p.header("News of kind %s", e.Kind)
-		p.must(pre(string(e.Data), limitSection))
-		return p.message()
+		return rawNews(e)
 	}
 	switch e.Kind {
 	case actions.NewsAlert:
@@ -60,6 +61,14 @@ func newsHead(e approvals.Event) auditHead {
 		h.hash = ""
 	}
 	return h
+}
+
+// rawNews shows data that can't be read as it stands.
+func rawNews(e approvals.Event) message {
+	p := &page{}
+	p.header("News of kind %s", e.Kind)
+	p.must(pre(string(e.Data), limitSection))
+	return p.message()
 }
 
 func (n news) alert(p *page) {

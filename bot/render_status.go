@@ -26,6 +26,7 @@ func statusOf(p *page, r actions.Report) {
 	e, v := r.Evidence, r.Verdict
 	p.header("%s: %s", e.Pair.Name, firstWords(r, string(v.Health)))
 	p.must(verdict(v.Loss, v.Headline, time.Time{}) + whyLine(v))
+	pausedPart(p, r.Evidence.Memory.Paused)
 	p.section(pre(statusTable(r), limitSection))
 	p.section(failuresOf(e))
 	if r.Open != nil {

@@ -31,6 +31,7 @@ func verifyOf(p *page, r actions.Report) {
 		p.must(count + ".")
 	}
 	p.must(verdict(v.Loss, v.Headline, time.Time{}) + whyLine(v))
+	pausedPart(p, e.Memory.Paused)
 	var lines []markup
 	for _, c := range v.Checks {
 		lines = append(lines, checkLine(c)+agedAt(c, e.At))

@@ -16,11 +16,31 @@ import (
 // the request's, its data the entry as JSON, without the entry's own data.
 const StepEvent = "step"
 
-// Claim implements actions.Journal through Request.Claim.
+// Claim implements actions.Journal through Request.Claim. Whether the pair is
+// paused is read in the same transaction.
 func (s *Store) Claim(ctx context.Context, request, attempt string) (approvals.Request, error) {
-	return s.Update(ctx, request, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Claim(s.opt.Now(), attempt)
+	var out approvals.Request
+	err := s.write(ctx, func(tx *bbolt.Tx) (err error) {
+		out, err = update(tx, request, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+			if err := mayRun(tx, r.Subject.Pair); err != nil {
+				return r, nil, err
+			}
+			return r.Claim(s.opt.Now(), attempt)
+		})
+		return err
 	})
+	if err != nil {
+		return approvals.Request{}, err
+	}
+	return out, nil
+}
+
+func mayRun(tx *bbolt.Tx, pair string) error {
+	var m actions.Remembered
+	if _, err := getJSON(in(tx, bucketMemory), []byte(pair), &m); err != nil {
+		return err
+	}
+	return m.MayRun(pair)
 }
 
 // Record implements actions.Journal. The entry's attempt must be the one that

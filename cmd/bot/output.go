@@ -66,6 +66,9 @@ func printTable(b *strings.Builder, rep actions.Report) {
 	if off := rep.GuaranteeOff(); off != "" {
 		first += "; " + off
 	}
+	if paused := rep.Paused(); paused != "" {
+		first += "; " + paused
+	}
 	fmt.Fprintf(b, "%s: %s\n%s\n", rep.Evidence.Pair.Name, first, rep.Verdict.Headline)
 	if !strings.Contains(rep.Verdict.Headline, rep.Verdict.Why) {
 		fmt.Fprintln(b, rep.Verdict.Why)

@@ -62,6 +62,34 @@ func testMemory(t *testing.T, b bundle) {
 
 func same(m actions.Remembered) (actions.Remembered, []approvals.Event) { return m, nil }
 
+// testPause: a pause is seen by the claim's own transaction, of its pair alone.
+func testPause(t *testing.T, b bundle) {
+	b.create(t, "01", "orders")
+	b.create(t, "02", "billing")
+	b.approve(t, "01", "dba-1", "dba-2")
+	b.approve(t, "02", "dba-1", "dba-2")
+	pause := func(p *actions.Paused) {
+		_, err := b.Revise(t.Context(), "orders", func(m actions.Remembered) (actions.Remembered, []approvals.Event) {
+			m.Paused = p
+			return m, nil
+		})
+		must(t, err)
+	}
+	pause(&actions.Paused{By: "dba-1", At: b.clock.Now(), Why: "upgrade"})
+	before := b.events(t)
+	if _, err := b.Claim(t.Context(), "01", "attempt"); approvals.Refused(err) != approvals.CodePaused {
+		t.Errorf("a claim while paused: %v", err)
+	}
+	if r, err := b.Request(t.Context(), "01"); r.State != approvals.Approved || err != nil || cmp.Diff(before, b.events(t)) != "" {
+		t.Errorf("a refused claim left the request %s, %v", r.State, err)
+	}
+	_, err := b.Claim(t.Context(), "02", "attempt")
+	must(t, err)
+	pause(nil)
+	_, err = b.Claim(t.Context(), "01", "attempt")
+	must(t, err)
+}
+
 func testSamples(t *testing.T, b bundle) {
 	n, w := func(v uint64) *uint64 { return &v }, -3
 	at := b.clock.Now()

@@ -65,6 +65,7 @@ func Run(t *testing.T, open Make) {
 		"events":        testEvents,
 		"journal":       testJournal,
 		"memory":        testMemory,
+		"pause":         testPause,
 		"samples":       testSamples,
 		"sample age":    testSampleAge,
 		"outbox":        testOutbox,
