@@ -168,7 +168,11 @@ func (d *Desk) Ask(ctx context.Context, q Question) (approvals.Request, error) {
 	if err != nil {
 		return approvals.Request{}, err
 	}
-	return d.opt.Store.Create(ctx, r, events)
+	created, err := d.opt.Store.Create(ctx, r, events)
+	if approvals.Refused(err) == approvals.CodeOpen && plan.Kind != KindDrill && d.endDrill(ctx, err, plan) {
+		return d.opt.Store.Create(ctx, r, events)
+	}
+	return created, err
 }
 
 // Request reads one request.

@@ -59,6 +59,7 @@ func (d *Desk) bring(ctx context.Context, id string) {
 	x, err := d.execution(r)
 	if err != nil {
 		cause := approvals.Abort // it was just claimed: nothing has been done
+		resumed = resumed && Kind(r.Subject.Kind) != KindDrill
 		if resumed {
 			cause = approvals.Lose
 		}
@@ -87,8 +88,12 @@ func (x *execution) run(ctx context.Context, resumed bool) ending {
 		return x.switchover(ctx)
 	case x.plan.Kind == KindFailover:
 		return x.failover(ctx)
+	case x.plan.Kind == KindRejoin:
+		return x.rejoinOnly(ctx)
+	case x.plan.Kind == KindDrill:
+		return x.drill(ctx)
 	}
-	return x.rejoinOnly(ctx)
+	return ending{cause: approvals.Abort, why: fmt.Sprintf("a plan of kind %q can't be carried out", x.plan.Kind)}
 }
 
 // claim checks once more that the request may run (the voters' accounts, the
@@ -172,7 +177,7 @@ func (d *Desk) outdate(ctx context.Context, id, why string) error {
 
 // differences compares a plan's facts with a fresh report.
 func (d *Desk) differences(p Plan, rep Report) []Difference {
-	return p.Facts.Diff(factsOf(rep.Evidence, rep.Verdict, p.Kind, p.After))
+	return p.Facts.Diff(factsOf(rep.Evidence, rep.Verdict, p.InEarnest(), p.After))
 }
 
 // planOf decodes a request's plan and refuses one that doesn't read as the
@@ -219,7 +224,7 @@ func (d *Desk) canCarryOut(p Plan, pair Pair) error {
 	switch {
 	case !from || !to || p.From == p.To:
 		return fmt.Errorf("the plan goes from %s to %s, but the pair's nodes are %s and %s now", p.From, p.To, pair.Nodes[0].Name, pair.Nodes[1].Name)
-	case p.Kind == KindSwitchover && d.opt.Hands[pair.Name].Machines[p.From] == nil:
+	case p.InEarnest() == KindSwitchover && d.opt.Hands[pair.Name].Machines[p.From] == nil:
 		return fmt.Errorf("no driver can stop and start %s any more", p.From)
 	}
 	return nil

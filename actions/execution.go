@@ -193,7 +193,7 @@ func (x *execution) lock(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("lock on %s: %w", x.plan.To, err)
 	}
-	if x.plan.Kind != KindSwitchover {
+	if x.plan.InEarnest() != KindSwitchover {
 		return "lock held on " + x.plan.To, nil
 	}
 	if x.onFrom, err = x.lockOn(ctx, x.from(), lockPatience); err != nil {

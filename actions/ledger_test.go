@@ -123,8 +123,11 @@ func (k book) Create(ctx context.Context, r approvals.Request, events []approval
 	}
 	defer k.mu.Unlock()
 	open, err := k.open()
-	if err != nil || len(open) > 0 {
-		return approvals.Request{}, errors.Join(err, &approvals.Refusal{Code: approvals.CodeOpen, Message: "there is an open one"})
+	if err != nil {
+		return approvals.Request{}, err
+	}
+	if len(open) > 0 {
+		return approvals.Request{}, errors.Join(err, &approvals.Refusal{Code: approvals.CodeOpen, Request: open[0].ID, Message: "there is an open one"})
 	}
 	return k.save(r, events)
 }

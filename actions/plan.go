@@ -31,6 +31,7 @@ const (
 	OpLatch      Op = "latch"       // shown to be synchronous from here on
 	OpTidy       Op = "tidy"        // drop the slot that nobody uses any more
 	OpUndo       Op = "undo"        // take everything back
+	OpDryRun     Op = "dry run"     // of a drill: look what would be done, and do none of it
 )
 
 // Step is one line of a plan.
@@ -67,6 +68,17 @@ type Plan struct {
 	Clearances []ClearanceKind `json:"clearances"`
 	Checks     []Check         `json:"checks"`
 	Facts      Facts           `json:"facts"`
+
+	Rehearses Kind   `json:"rehearses,omitempty"` // of a drill: what would be done in earnest
+	Rehearsed []Step `json:"rehearsed,omitempty"` // and its steps, none of which is
+}
+
+// InEarnest is the kind of what the plan does, or would do if it were no drill.
+func (p Plan) InEarnest() Kind {
+	if p.Kind == KindDrill {
+		return p.Rehearses
+	}
+	return p.Kind
 }
 
 // Fact is one relevant thing that the plan rests on.
@@ -116,5 +128,6 @@ type Outcome struct {
 	Synchronous time.Time     `json:"synchronous,omitzero"` // since when it is again; zero: it is not
 	Rejoin      *RejoinReport `json:"rejoin,omitempty"`
 	Steps       []StepTime    `json:"steps"`
-	Todo        []string      `json:"todo,omitempty"` // what is left for people
+	Todo        []string      `json:"todo,omitempty"`      // what is left for people
+	Rehearsal   *Rehearsal    `json:"rehearsal,omitempty"` // of a drill
 }

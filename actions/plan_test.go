@@ -39,6 +39,7 @@ func TestPlanGolden(t *testing.T) {
 		"switchover":        {actions.Question{}, but()},
 		"failover":          {actions.Question{}, but(disaster)},
 		"failover_unproven": {actions.Question{Kind: failover}, but(disaster, memory(func(m *actions.Remembered) { m.Latch = nil }), func(e *actions.Evidence) { e.Platform = nil })},
+		"drill":             {actions.Question{Kind: actions.KindDrill}, but()},
 		"rejoin":            {actions.Question{Kind: actions.KindRejoin}, but(rejoining)},
 	} {
 		t.Run(name, func(t *testing.T) {

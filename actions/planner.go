@@ -42,6 +42,9 @@ func MakePlan(q Question, e Evidence, v Verdict) (Plan, error) {
 		p.From, p.To = v.Standby, v.Primary
 		p.planRejoin()
 	}
+	if q.Kind == KindDrill {
+		p.planDrill()
+	}
 	return p, nil
 }
 
@@ -54,7 +57,7 @@ func decideKind(q Question, e Evidence, v Verdict) (Kind, error) {
 	if v.Possible == KindAuto {
 		return "", refuse("%s: nothing can be planned now: %s", e.Pair.Name, v.Why)
 	}
-	if q.Kind != KindAuto && q.Kind != v.Possible {
+	if q.Kind != KindAuto && q.Kind != KindDrill && q.Kind != v.Possible {
 		return "", refuse("%s: a %s is not what the evidence allows; it allows a %s. %s", e.Pair.Name, q.Kind, v.Possible, v.Headline)
 	}
 	if q.To != "" && q.To != v.Standby {

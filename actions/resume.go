@@ -23,6 +23,8 @@ func (x *execution) resume(ctx context.Context) ending {
 	switch {
 	case x.plan.Kind == KindRejoin:
 		return x.rejoinAgain(ctx, entries)
+	case x.plan.Kind == KindDrill:
+		return ending{cause: approvals.Abort, why: "the bot was restarted in the middle of the drill"}
 	case !intended(entries, OpStop) && !intended(entries, OpFreeze):
 		return x.beforeAnything(ctx)
 	}

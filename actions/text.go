@@ -19,6 +19,12 @@ func (p Plan) Text() string {
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "%2d. [%s %s] %s\n", i+1, s.Op, s.Node, plain(s.Text))
 	}
+	if len(p.Rehearsed) > 0 || p.Rehearses != "" {
+		fmt.Fprintf(&b, "\nrehearsed, and not done: %s\n", p.Rehearses)
+	}
+	for i, s := range p.Rehearsed {
+		fmt.Fprintf(&b, "%2d. would: [%s %s] %s\n", i+1, s.Op, s.Node, plain(s.Text))
+	}
 	fmt.Fprintf(&b, "\npromotion may rest on: %s\n", p.clearanceText())
 	fmt.Fprintf(&b, "\nfacts that must still hold:\n")
 	for _, f := range p.Facts {

@@ -14,6 +14,7 @@ const (
 	KindSwitchover Kind = "switchover" // planned: the old primary is stopped cleanly
 	KindFailover   Kind = "failover"   // disaster: the old primary is out of reach
 	KindRejoin     Kind = "rejoin"     // the old primary becomes the new standby
+	KindDrill      Kind = "drill"      // a rehearsal of one of the first two; nothing is changed
 )
 
 // Status of one check.

@@ -142,7 +142,7 @@ func (w *Watch) note(ctx context.Context, rep actions.Report) error {
 // seen. One that takes longer than usual, or waits for a person, explains nothing.
 func explained(rep actions.Report) bool {
 	r := rep.Open
-	if r == nil || r.State != approvals.Executing || len(r.Votes) == 0 {
+	if r == nil || r.State != approvals.Executing || len(r.Votes) == 0 || r.Subject.Kind == string(actions.KindDrill) {
 		return false
 	}
 	return rep.Evidence.At.Sub(r.Votes[len(r.Votes)-1].At) < usualExecution
