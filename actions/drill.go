@@ -25,7 +25,7 @@ type Rehearsal struct {
 func (p *Plan) planDrill() {
 	p.Rehearses, p.Rehearsed, p.Clearances = p.Kind, p.Steps, nil
 	p.Kind, p.Steps = KindDrill, nil
-	p.Pause = "Writers feel nothing: this is a drill. In earnest: " + p.Pause
+	p.Pause = "Nothing, for this is a drill. In earnest: " + p.Pause
 	p.add(OpLock, p.To, "take the pair's lock, as in earnest; it is given back at the end")
 	p.add(OpRecheck, "", "observe both nodes again; stop here if anything that matters differs")
 	p.add(OpDryRun, "", "look what a %s would do now, and do none of it", p.Rehearses)

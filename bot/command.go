@@ -100,7 +100,7 @@ func changes(in Intent) bool {
 	switch in.Verb {
 	case verbFailover, verbSwitchover, verbRejoin:
 		return !in.DryRun
-	case verbCancel, verbInsertTest, verbPause, verbResume:
+	case verbCancel, verbInsertTest, verbDrill, verbPause, verbResume:
 		return true
 	}
 	return false
@@ -113,7 +113,7 @@ func (b *Bot) do(ctx context.Context, who asker, in Intent) error {
 		return b.look(ctx, who, in.Pairs, b.opt.Desk.Status, statusMessage)
 	case verbVerify:
 		return b.look(ctx, who, in.Pairs, b.opt.Desk.Verify, verifyMessage)
-	case verbFailover, verbSwitchover, verbRejoin:
+	case verbFailover, verbSwitchover, verbRejoin, verbDrill:
 		return b.question(ctx, who, in)
 	case verbPause:
 		return b.pause(ctx, who, in.Pairs[0], in.Reason)

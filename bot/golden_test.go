@@ -271,6 +271,53 @@ func TestTheRequestsMessageInEveryState(t *testing.T) {
 	}
 }
 
+func drillPlan() actions.Plan {
+	p := switchoverPlan()
+	p.Kind, p.Rehearses, p.Rehearsed, p.Clearances = actions.KindDrill, actions.KindSwitchover, p.Steps, nil
+	p.Pause = "Nothing, for this is a drill. In earnest: " + p.Pause
+	p.Steps = []actions.Step{
+		{Op: actions.OpLock, Node: "dc2", Text: "take the pair's lock, as in earnest; it is given back at the end"},
+		{Op: actions.OpRecheck, Text: "observe both nodes again; stop here if anything that matters differs"},
+		{Op: actions.OpDryRun, Text: "look what a switchover would do now, and do none of it"},
+	}
+	return p
+}
+
+func TestADrillIsToldApartEverywhere(t *testing.T) {
+	t.Parallel()
+	plan := drillPlan()
+	done := actions.Outcome{Kind: actions.KindDrill, Pair: "orders", OldPrimary: "dc1", Serving: "dc1", Rehearsal: &actions.Rehearsal{
+		Kind: actions.KindSwitchover, Votes: []time.Duration{42 * time.Second, 62 * time.Second}, Ready: 63 * time.Second, Loss: actions.LossNone,
+		Verdict: "Zero acknowledged loss: proven, synchronous since 2026-03-13 08:00:00 UTC, seen 0 s ago.", Warnings: []string{"no table is left out of the promise: warning (2 unlogged tables)"},
+	}}
+	for name, s := range map[string]*tale{
+		"drill_pending":   newTale(t, plan),
+		"drill_partial":   newTale(t, plan).approve("dba-1"),
+		"drill_executing": newTale(t, plan).claimed().steps(plan, 1),
+		"drill_succeeded": newTale(t, plan).claimed().steps(plan, 3).finished(approvals.Succeed, "", done),
+		"drill_aborted":   newTale(t, plan).claimed().steps(plan, 0).finished(approvals.Abort, "lock on dc2: another bot has the lock", actions.Outcome{Kind: actions.KindDrill, Serving: "dc1", Rehearsal: &actions.Rehearsal{Kind: actions.KindSwitchover}}),
+	} {
+		r, m := s.scene.Request, bot.RenderRequest(s.scene)
+		goldenOf(t, name, r, m)
+		messages := []bot.Rendered{m}
+		if r.State.Ended() {
+			result := bot.RenderResult(s.scene)
+			goldenOf(t, "result_"+name, r, result)
+			messages = append(messages, result)
+		}
+		for _, m := range messages {
+			if !strings.HasPrefix(m.Text, "🧪 DRILL, nothing is changed: switchover of orders") {
+				t.Errorf("%s begins with %.80q", name, m.Text)
+			}
+			for _, label := range []string{`"Approve"`, `"Deny"`, `"Cancel"`} {
+				if strings.Contains(string(m.Blocks), label) {
+					t.Errorf("%s has a button %s like a real one", name, label)
+				}
+			}
+		}
+	}
+}
+
 func held(t *testing.T) *tale {
 	s := newTale(t, failoverPlan()).claimed().steps(failoverPlan(), 1)
 	return s.take(s.scene.Request.Hold(s.tick(), "The fence of dc1 can't be proven.", "orders", s.scene.Now.Add(10*time.Minute)))

@@ -43,6 +43,7 @@ const (
 	verbRejoin     = "rejoin"
 	verbPause      = "pause"
 	verbResume     = "resume"
+	verbDrill      = "drill"
 	verbApprovals  = "approvals"
 	verbCancel     = "cancel"
 	verbInsertTest = "insert-test"
@@ -58,6 +59,7 @@ func verbs() []verb {
 		{name: verbRejoin, args: "[pair] [--dry-run] [-- reason]", about: "ask to make the old primary the new standby", example: "rejoin orders -- dc1 is repaired", pair: pairOne, reason: reasonMay, question: true},
 		{name: verbPause, args: "[pair] -- reason", about: "let nothing be carried out on a pair until it is resumed; checks go on", example: "pause orders -- disk of dc2 is being replaced", pair: pairOne, reason: reasonMust},
 		{name: verbResume, args: "[pair] [-- reason]", about: "end a pause", example: "resume orders -- disk is replaced", pair: pairOne, reason: reasonMay},
+		{name: verbDrill, args: "[pair] [-- reason]", about: "rehearse: the whole approval with two people, then a dry run; nothing is changed", example: "drill orders -- monthly rehearsal", pair: pairOne, reason: reasonMay},
 		{name: verbApprovals, about: "what waits for approval or runs", example: "approvals"},
 		{name: verbCancel, args: "[request]", about: "take back what you asked for", example: "cancel", id: true},
 		{name: verbInsertTest, args: "[pair]", about: "commit a test row on the primary", example: "insert-test orders", pair: pairOne},
@@ -72,6 +74,8 @@ func (v verb) kind() actions.Kind {
 		return actions.KindSwitchover
 	case verbRejoin:
 		return actions.KindRejoin
+	case verbDrill:
+		return actions.KindDrill
 	}
 	return actions.KindAuto
 }

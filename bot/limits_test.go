@@ -235,6 +235,10 @@ func drawScene(t *rapid.T) bot.Scene {
 	}
 	plan.Steps = append(plan.Steps, actions.Step{Op: actions.Op(word("op")), Node: word("node"), Text: word("step")})
 	plan.Facts = append(plan.Facts, actions.Fact{Name: plan.From + " address", Value: word("address")})
+	kind := word("kind")
+	if rapid.Bool().Draw(t, "drill") {
+		plan.Rehearses, plan.Rehearsed, kind = actions.Kind(word("rehearses")), plan.Steps, string(actions.KindDrill)
+	}
 	data, err := json.Marshal(plan)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -246,7 +250,7 @@ func drawScene(t *rapid.T) bot.Scene {
 	at := noon.Add(time.Minute)
 	out, err := json.Marshal(actions.Outcome{OldPrimary: word("old"), NewPrimary: word("new"), Serving: word("serving"), Clearance: actions.ClearanceKind(word("clearance")),
 		Proof: word("proof"), AcceptedBy: word("accepted"), NewTimeline: 4, Conn: actions.ConnString{URI: word("uri") + "x", Keywords: word("keywords")},
-		Rejoin: &actions.RejoinReport{How: word("how"), Kept: word("kept")}, Todo: []string{word("todo"), word("todo")}})
+		Rejoin: &actions.RejoinReport{How: word("how"), Kept: word("kept")}, Rehearsal: &actions.Rehearsal{Kind: actions.Kind(word("kind")), Verdict: word("verdict") + "x", Warnings: []string{word("warning")}}, Todo: []string{word("todo"), word("todo")}})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -257,7 +261,7 @@ func drawScene(t *rapid.T) bot.Scene {
 	}
 	r := approvals.Request{
 		ID: word("id"), State: rapid.SampledFrom(approvals.States()).Draw(t, "state"), Requester: approvals.Person(word("requester")), Reason: word("reason"),
-		Subject:   approvals.Subject{Kind: word("kind"), Pair: word("pair"), Text: decoded.Text(), Data: data},
+		Subject:   approvals.Subject{Kind: kind, Pair: word("pair"), Text: decoded.Text(), Data: data},
 		Approvers: approvers,
 		Votes:     []approvals.Vote{{Person: who, At: at, Via: word("via"), Proof: word("proof")}},
 		Pauses:    []approvals.Pause{{Question: word("question"), Statement: word("statement"), Until: at}},

@@ -48,6 +48,7 @@ func TestParse(t *testing.T) {
 		{"pause with its reason", "pause billing -- disk", two, bot.Intent{Verb: "pause", Pairs: []string{"billing"}, Reason: "disk"}},
 		{"resume without one", "resume", one, bot.Intent{Verb: "resume", Pairs: []string{"orders"}}},
 		{"resume with one", "resume orders -- done", two, bot.Intent{Verb: "resume", Pairs: []string{"orders"}, Reason: "done"}},
+		{"drill", "drill orders -- monthly", two, bot.Intent{Verb: "drill", Kind: actions.KindDrill, Pairs: []string{"orders"}, Reason: "monthly"}},
 		{"cancel by id", "cancel 01K0", two, bot.Intent{Verb: "cancel", ID: "01K0"}},
 		{"cancel", "cancel", two, bot.Intent{Verb: "cancel"}},
 		{"approvals", "approvals", two, bot.Intent{Verb: "approvals"}},
@@ -94,6 +95,7 @@ func TestParseRefusesWithASuggestionOrAnExample(t *testing.T) {
 		{"a pause with an empty reason", "pause orders -- \u200b", "pause needs a reason"},
 		{"a pause with a reason without dashes", "pause orders disk", "A reason follows --"},
 		{"a pause of which pair", "pause -- disk", "Which pair?"},
+		{"a node for a drill", "drill orders to dc1", "I don't understand"},
 		{"a node for a rejoin", "rejoin orders to dc1", "I don't understand"},
 	}
 	for _, c := range cases {

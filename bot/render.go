@@ -62,10 +62,18 @@ func newView(r approvals.Request, journal []actions.Entry, pairs []actions.Pair,
 	return v
 }
 
-// what names the request in a headline: "Switchover of orders".
+// what names the request in a headline: "Switchover of orders". A drill is told
+// apart at first sight.
 func (v view) what() markup {
-	return say("%s of %s", kindTitle(actions.Kind(v.request.Subject.Kind)), v.request.Subject.Pair)
+	if v.drill() && v.planned {
+		return say("🧪 DRILL, nothing is changed: %s of %s", strings.ToLower(kindTitle(v.plan.Rehearses)), v.request.Subject.Pair)
+	}
+	return say("%s of %s", kindTitle(v.kind()), v.request.Subject.Pair)
 }
+
+func (v view) kind() actions.Kind { return actions.Kind(v.request.Subject.Kind) }
+
+func (v view) drill() bool { return v.kind() == actions.KindDrill }
 
 func kindTitle(k actions.Kind) string {
 	switch k {
@@ -75,6 +83,8 @@ func kindTitle(k actions.Kind) string {
 		return "Disaster failover"
 	case actions.KindRejoin:
 		return "Rejoin"
+	case actions.KindDrill:
+		return "🧪 DRILL"
 	}
 	return "Request"
 }
@@ -113,6 +123,9 @@ func move(kind actions.Kind, from, to markup) markup {
 
 // after is the policy in one sentence.
 func after(p actions.Plan) markup {
+	if p.Kind == actions.KindDrill { // what comes after it is none of its business
+		return ""
+	}
 	switch p.After {
 	case actions.Block:
 		return say("Afterwards `block`: %s acknowledges a write only when its standby has it.", p.To)

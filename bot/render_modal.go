@@ -88,6 +88,7 @@ func detailsView(v view) slack.ModalViewRequest {
 		p.lines("*Must still be so when it runs*", factLines(v))
 	}
 	p.lines("*Steps*", v.progressLines())
+	p.lines("*Rehearsed, and not done*", stepLines(v.plan.Rehearsed))
 	p.lines("*Votes*", voteLines(v.request))
 	p.must(say("*Digest* (SHA-256 of the text below)\n%s", code(string(v.request.Digest()))))
 	for _, chunk := range chunks(v.request.Text(), limitSection-200) {

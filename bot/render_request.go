@@ -16,6 +16,7 @@ func requestMessage(v view) message {
 	p.header("%s: %s", v.what(), v.standing())
 	v.end(p)
 	p.must(v.question())
+	v.drillPart(p)
 	v.outline(p)
 	if v.request.State.Running() || v.executed() {
 		p.lines("*Steps*", v.progressLines())
@@ -44,6 +45,9 @@ func (v view) standing() markup {
 	case approvals.Succeeded:
 		return "done"
 	case approvals.Aborted:
+		if v.drill() {
+			return "stopped"
+		}
 		return v.takenBack()
 	case approvals.Failed:
 		return "failed half way"
@@ -152,6 +156,7 @@ func (v view) outline(p *page) {
 func (v view) judgement(p *page) {
 	p.lines("*Checks*", checkLines(v.plan.Checks))
 	p.lines("*Steps*", stepLines(v.plan.Steps))
+	p.lines("*Rehearsed, and not done*", stepLines(v.plan.Rehearsed))
 }
 
 func stepLines(steps []actions.Step) []markup {
@@ -242,9 +247,9 @@ const (
 func (v view) buttons() []button {
 	value := buttonValue(v.request)
 	details := button{action: actionDetails, label: "Details", value: value}
-	cancel := button{action: actionCancel, label: "Cancel", value: value, confirm: &confirm{
+	cancel := button{action: actionCancel, label: v.label("Cancel"), value: value, confirm: &confirm{
 		title: "Take the request back?", text: "Only its requester can. Nothing has been done yet.", yes: "Cancel it", no: "Keep it"}}
-	deny := button{action: actionDeny, label: "Deny", value: value}
+	deny := button{action: actionDeny, label: v.label("Deny"), value: value}
 	switch v.request.State {
 	case approvals.Pending, approvals.Partial:
 		return []button{v.approveButton(value), deny, details, cancel}
@@ -256,8 +261,19 @@ func (v view) buttons() []button {
 	return []button{details}
 }
 
+// label is a button's; every button of a drill says that it is one.
+func (v view) label(what string) string {
+	if v.drill() {
+		return what + " the drill"
+	}
+	return what
+}
+
 func (v view) approveButton(value string) button {
-	kind := kindTitle(actions.Kind(v.request.Subject.Kind))
+	if v.drill() {
+		return v.approveDrill(value)
+	}
+	kind := kindTitle(v.kind())
 	text := fmt.Sprintf("%s of %s", kind, v.request.Subject.Pair)
 	if v.planned {
 		text = fmt.Sprintf("%s: from %s to %s", text, v.bare(v.plan.From), v.bare(v.plan.To))

@@ -39,6 +39,9 @@ func heldMessage(v view) message {
 
 // resultLine is an execution's end in one sentence.
 func (v view) resultLine() markup {
+	if v.drill() {
+		return v.drillLine()
+	}
 	switch v.request.State {
 	case approvals.Succeeded:
 		return v.successLine()
@@ -61,7 +64,7 @@ func (v view) abortLine() markup {
 
 func (v view) successLine() markup {
 	o := v.outcome
-	if actions.Kind(v.request.Subject.Kind) == actions.KindRejoin {
+	if v.kind() == actions.KindRejoin {
 		return say(":white_check_mark: %s is the standby of %s.", v.node(v.plan.From), v.node(v.plan.To))
 	}
 	m := say(":white_check_mark: %s is the primary, %s no longer.", v.node(o.NewPrimary), v.node(o.OldPrimary))
@@ -80,6 +83,10 @@ func (v view) servingLine() markup {
 
 // report is what the executor measured and proved.
 func (v view) report(p *page) {
+	if v.drill() {
+		v.rehearsal(p)
+		return
+	}
 	o := v.outcome
 	v.proof(p)
 	p.section(v.guarantee())
