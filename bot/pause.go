@@ -63,6 +63,6 @@ func pauseMessage(e approvals.Event) message {
 		p.must(m)
 		p.section(say("It had been paused by %s for %s: %s", person(c.Paused.By), apart(c.Paused.At, e.At), sentence(c.Paused.Why)))
 	}
-	p.context(say("%s · audit entry %d", when(e.At), e.Seq))
+	p.context(when(e.At) + " · " + headOf(e).markup())
 	return p.message()
 }
