@@ -92,3 +92,23 @@ func TestDocsNameRealTests(t *testing.T) {
 		t.Errorf("only %d tests are named; the search is broken", named)
 	}
 }
+
+// TestDocsAreFilledIn: a word in capitals that stands alone on a line, or in a
+// cell of a table, is where a result was to be put.
+func TestDocsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err, pages)
+	}
+	hole := regexp.MustCompile(`(?m)^[A-Z]{4,}$|\| [A-Z]{4,} \||\. [A-Z]{7,}$`)
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hole.FindAllString(string(text), -1) {
+			t.Errorf("%s has a place that was not filled in: %q", page, h)
+		}
+	}
+}
