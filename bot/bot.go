@@ -27,9 +27,13 @@ type Options struct {
 
 	APIURL        string      // "https://slack.com/api/" when ""
 	Token         secret.Text // of the bot, xoxb-…
-	SigningSecret secret.Text
-	HTTPClient    *http.Client // one of its own when nil
-	People        People
+	SigningSecret secret.Text // of deliveries over HTTP; not needed with AppToken
+	// AppToken (xapp-…) lets deliveries come over Socket Mode, and only so; without
+	// it they come over HTTP to Handler.
+	AppToken    secret.Text
+	Connections int          // of Socket Mode, at most 10; 2 when 0
+	HTTPClient  *http.Client // one of its own when nil
+	People      People
 
 	Desk   Desk
 	Outbox Outbox
@@ -72,6 +76,7 @@ type Bot struct {
 	sign    signature
 	courier *courier
 	seen    *inFlight
+	sockets *sockets // nil over HTTP
 	handler http.Handler
 	forged  rate.Sometimes // so that a forger can't fill the log
 
@@ -80,6 +85,7 @@ type Bot struct {
 
 	mu      sync.Mutex
 	running bool
+	heard   time.Time     // when the last delivery came
 	up      chan struct{} // closed when Run begins
 }
 
@@ -105,6 +111,9 @@ func New(o Options) (*Bot, error) {
 		commands: newCrew(commandCrew), presses: newCrew(pressCrew), up: make(chan struct{}),
 	}
 	b.courier = newCourier(o, b.slack)
+	if !o.AppToken.Empty() {
+		b.sockets = newSockets(o, b.slack, b.take)
+	}
 	b.handler = b.routes()
 	return b, nil
 }
@@ -152,6 +161,9 @@ func (o Options) withHabits() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Connections == 0 {
+		o.Connections = defaultSockets
+	}
 	if o.Pace == (Pace{}) {
 		o.Pace = DefaultPace()
 	}
@@ -164,8 +176,10 @@ func (o Options) validate() error {
 		return errors.New("the ids of the Slack team (T…) and of the operations channel (C…) are needed")
 	case o.People.Team != o.Team:
 		return fmt.Errorf("the people are of team %s, the bot of team %s", o.People.Team, o.Team)
-	case o.SigningSecret.Empty():
-		return errors.New("the Slack signing secret is missing")
+	case o.SigningSecret.Empty() && o.AppToken.Empty():
+		return errors.New("the Slack signing secret is missing; over Socket Mode the app-level token takes its place")
+	case o.Connections < 1 || o.Connections > mostSockets:
+		return fmt.Errorf("%d Socket Mode connections: Slack takes 1 to %d of one app", o.Connections, mostSockets)
 	case o.Desk == nil || o.Outbox == nil:
 		return errors.New("a desk and an outbox are needed")
 	}
@@ -178,8 +192,9 @@ func randomID() string {
 	return hex.EncodeToString(b)
 }
 
-// Handler serves /slack/commands, /slack/interactions, /slack/events, /livez
-// and /readyz. Until Run runs, deliveries are answered with 503.
+// Handler serves /livez and /readyz, and over HTTP Slack's deliveries:
+// /slack/commands, /slack/interactions, /slack/events. Until Run runs, these are
+// answered with 503.
 func (b *Bot) Handler() http.Handler { return b.handler }
 
 // Run delivers messages and does the work of deliveries until ctx ends; then it
@@ -191,13 +206,21 @@ func (b *Bot) Run(ctx context.Context) error {
 	out, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var courier sync.WaitGroup
 	courier.Go(func() { b.courier.run(out) })
-	<-ctx.Done()
+	b.listen(ctx)
 	b.setRunning(false)
 	b.drain()
 	stop()
 	courier.Wait()
 	b.opt.HTTPClient.CloseIdleConnections()
 	return nil
+}
+
+// listen takes deliveries until ctx ends. Over HTTP that is Handler's business.
+func (b *Bot) listen(ctx context.Context) {
+	if b.sockets != nil {
+		b.sockets.run(ctx)
+	}
+	<-ctx.Done()
 }
 
 // Up is closed once Run takes deliveries.
@@ -225,6 +248,14 @@ func (b *Bot) setRunning(yes bool) {
 func (b *Bot) isRunning() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.running
+}
+
+// hear notes that a delivery came, and says whether it can be taken.
+func (b *Bot) hear() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard = b.opt.Now()
 	return b.running
 }
 

@@ -57,7 +57,8 @@ func (l *logs) String() string {
 	return l.buf.String()
 }
 
-// bundle is a bot over HTTP beside a simulated workspace.
+// bundle is a bot beside a simulated workspace. Deliveries come over HTTP, below
+// TestOverSocketMode over Socket Mode.
 type bundle struct {
 	*slacksim.Workspace
 	t      testing.TB
@@ -74,6 +75,7 @@ type bundle struct {
 }
 
 type setup struct {
+	socket  bool // deliveries come over Socket Mode
 	sim     slacksim.Options
 	bot     bot.Options
 	pairs   []actions.Pair
@@ -89,7 +91,7 @@ func fastPace() bot.Pace {
 
 func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	t.Helper()
-	s := setup{pairs: []actions.Pair{ordersPair()}, bot: bot.Options{Pace: fastPace()}}
+	s := setup{pairs: []actions.Pair{ordersPair()}, bot: bot.Options{Pace: fastPace()}, socket: overSocketMode(t)}
 	for _, c := range change {
 		c(&s)
 	}
@@ -97,6 +99,7 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	t.Cleanup(cancel)
 	b := &bundle{t: t, ctx: ctx, logs: &logs{}, client: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(b.client.CloseIdleConnections)
+	s.sim.SocketMode = s.socket
 	b.Workspace = slacksim.New(s.sim)
 	t.Cleanup(func() { _ = b.Close() })
 	var err error
@@ -116,7 +119,12 @@ func (b *bundle) startBot() {
 	b.t.Helper()
 	o, s := b.setup.bot, b.setup
 	o.Team, o.Channel, o.APIURL = team, ops, strings.TrimSuffix(b.APIURL(b.base), "/")
-	o.Token, o.SigningSecret, o.People = secret.New(b.BotToken()), secret.New(b.SigningSecret()), people()
+	o.Token, o.People = secret.New(b.BotToken()), people()
+	if s.socket {
+		o.AppToken = secret.New(b.AppToken())
+	} else {
+		o.SigningSecret = secret.New(b.SigningSecret())
+	}
 	o.Desk, o.Outbox = b.desk, b.store
 	o.Log = slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.members {
@@ -151,7 +159,7 @@ func (b *bundle) ready() {
 	b.t.Helper()
 	b.until("the bot to run", func() bool {
 		_, answer := b.get("/readyz")
-		return !strings.Contains(answer, "not running yet")
+		return !strings.Contains(answer, "not running yet") && !strings.Contains(answer, "no Socket Mode connection")
 	})
 }
 

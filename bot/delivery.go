@@ -59,7 +59,7 @@ const withinAck = 1500 * time.Millisecond
 
 // take does what a delivery asks for, or gives it to those who will.
 func (b *Bot) take(d delivery) ack {
-	if !b.isRunning() {
+	if !b.hear() {
 		return unavailable
 	}
 	switch d.kind {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 const maxBody = 1 << 20
@@ -33,8 +34,10 @@ func (b *Bot) readers() map[string]func(delivery, []byte) (delivery, bool) {
 
 func (b *Bot) routes() http.Handler {
 	mux := http.NewServeMux()
-	for path, read := range b.readers() {
-		mux.HandleFunc("POST "+path, b.verified(read))
+	if b.sockets == nil { // else nobody has a secret to sign with
+		for path, read := range b.readers() {
+			mux.HandleFunc("POST "+path, b.verified(read))
+		}
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -90,7 +93,11 @@ func (b *Bot) readyz(w http.ResponseWriter, r *http.Request) {
 			reasons[c.Name] = err.Error()
 		}
 	}
-	answer := map[string]any{"status": "ready"}
+	transport, deaf := b.transport()
+	if deaf != "" {
+		reasons["slack"] = deaf
+	}
+	answer := map[string]any{"status": "ready", "transport": transport}
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		answer["status"], answer["reasons"], status = "not ready", reasons, http.StatusServiceUnavailable
@@ -99,6 +106,29 @@ func (b *Bot) readyz(w http.ResponseWriter, r *http.Request) {
 		answer["delivery"] = trouble // Slack's outage is no reason to take no commands
 	}
 	writeJSON(w, status, answer)
+}
+
+// transport tells how deliveries come, and why none can come at all. A bot that
+// Slack can't reach over HTTP doesn't know it.
+func (b *Bot) transport() (state map[string]any, deaf string) {
+	state = map[string]any{"kind": "http"}
+	b.mu.Lock()
+	if !b.heard.IsZero() {
+		state["last_delivery"] = b.heard.UTC().Format(time.RFC3339)
+	}
+	b.mu.Unlock()
+	if b.sockets == nil {
+		return state, ""
+	}
+	up, trouble := b.sockets.standing()
+	state["kind"], state["connections"], state["wanted"] = "socket", up, b.opt.Connections
+	if trouble != "" {
+		state["trouble"] = trouble
+	}
+	if up == 0 {
+		deaf = "no Socket Mode connection, so commands and presses don't arrive: " + orElse(trouble, "connecting")
+	}
+	return state, deaf
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -54,6 +54,13 @@ func commandForm(text string) []byte {
 	}.Encode())
 }
 
+// commandFields are those of commandForm.
+func commandFields(text string) map[string]string {
+	return map[string]string{
+		"team_id": team, "channel_id": ops, "user_id": oncall, "command": "/pg", "text": text, "trigger_id": "t1",
+	}
+}
+
 func TestOnlyWhatSlackSignedNowIsTaken(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -252,12 +259,13 @@ func TestAFloodIsToldToTryAgain(t *testing.T) {
 	b.desk.setDelay(func(context.Context) error { <-release; return nil })
 	busy := 0
 	for i := range 80 {
-		body := url.Values{"team_id": {team}, "channel_id": {ops}, "user_id": {oncall}, "text": {"status"}, "trigger_id": {strconv.Itoa(i)}}.Encode()
-		status, answer := b.post("/slack/commands", b.SigningSecret(), time.Now(), []byte(body))
-		if status != http.StatusOK {
-			t.Fatalf("%d %s", status, answer)
+		fields := commandFields("status")
+		fields["trigger_id"] = strconv.Itoa(i)
+		d, err := b.Deliver(b.ctx, "command", fields)
+		if err != nil || !d.Acknowledged() {
+			t.Fatalf("%v: %s", err, d)
 		}
-		if strings.Contains(answer, "Too many commands") {
+		if strings.Contains(string(d.Response), "Too many commands") {
 			busy++
 		}
 	}
@@ -350,8 +358,8 @@ func TestStoppingFinishesTheWorkInHand(t *testing.T) {
 	stopped := make(chan struct{})
 	go func() { b.stop(); close(stopped) }()
 	b.until("the bot to take no more", func() bool {
-		rec := newRecorder(b.bot.Handler(), b.SigningSecret(), commandForm("status"))
-		return rec.Code == http.StatusServiceUnavailable
+		_, answer := b.get("/readyz")
+		return strings.Contains(answer, "stopping")
 	})
 	close(release)
 	<-stopped

@@ -47,9 +47,8 @@ func (b *bundle) sendPress(f forged) {
 		"actions":   []any{map[string]any{"action_id": f.action, "value": f.value, "action_ts": "1.1", "type": "button"}},
 	})
 	b.must(err)
-	body := url.Values{"payload": {string(payload)}}.Encode()
-	if status, answer := b.post("/slack/interactions", b.SigningSecret(), time.Now(), []byte(body)); status != http.StatusOK || answer != "" {
-		b.t.Fatalf("%d %s", status, answer)
+	if d, err := b.Deliver(b.ctx, "interaction", json.RawMessage(payload)); err != nil || !d.Acknowledged() || len(d.Response) != 0 {
+		b.t.Fatalf("%v: %s %s", err, d, d.Response)
 	}
 }
 
@@ -341,10 +340,11 @@ func TestThreatSlackConnectStranger(t *testing.T) {
 func TestThreatStrangerAskingByCommand(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
-	body := strings.Replace(string(commandForm("failover orders")), team, "T0OTHER001", 1)
-	_, answer := b.post("/slack/commands", b.SigningSecret(), time.Now(), []byte(body))
-	if !strings.Contains(answer, "another Slack team") || len(b.store.order) != 0 {
-		t.Errorf("answered %s", answer)
+	fields := commandFields("failover orders")
+	fields["team_id"] = "T0OTHER001"
+	d, err := b.Deliver(b.ctx, "command", fields)
+	if err != nil || !strings.Contains(string(d.Response), "another Slack team") || len(b.store.order) != 0 {
+		t.Errorf("answered %s, %v", d.Response, err)
 	}
 }
 
@@ -450,9 +450,10 @@ func TestThreatResponseURLLeadingElsewhere(t *testing.T) {
 	b := newBundle(t)
 	posted := make(chan struct{}, 8)
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { posted <- struct{}{} })
-	body := string(commandForm("status")) + "&" + url.Values{"response_url": {elsewhere + "/hook"}}.Encode()
-	if status, _ := b.post("/slack/commands", b.SigningSecret(), time.Now(), []byte(body)); status != http.StatusOK {
-		t.Fatal(status)
+	fields := commandFields("status")
+	fields["response_url"] = elsewhere + "/hook"
+	if d, err := b.Deliver(b.ctx, "command", fields); err != nil || !d.Acknowledged() {
+		t.Fatal(err, d)
 	}
 	b.whisper(oncall, "orders: synchronous")
 	if len(posted) != 0 {
@@ -462,10 +463,10 @@ func TestThreatResponseURLLeadingElsewhere(t *testing.T) {
 
 func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 	t.Parallel()
-	const token, signing = "xoxb-planted-token-0123456789", "planted-signing-secret-0123456789"
+	const token, signing, app = "xoxb-planted-token-0123456789", "planted-signing-secret-0123456789", "xapp-planted-0123456789"
 	b := newBundle(t, func(s *setup) {
 		s.members = true
-		s.sim.BotToken, s.sim.SigningSecret = token, signing
+		s.sim.BotToken, s.sim.SigningSecret, s.sim.AppToken = token, signing, app
 	})
 	m := b.ask()
 	b.Fail("users.info", slacksim.Down().Times(1))
@@ -479,7 +480,9 @@ func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 		b.store.Append(alert("orders"))
 		b.settled()
 	}
-	b.post("/slack/commands", "wrong", time.Now(), commandForm("status"))
+	if !b.setup.socket {
+		b.post("/slack/commands", "wrong", time.Now(), commandForm("status"))
+	}
 	_, ready := b.get("/readyz")
 	_, err := bot.New(bot.Options{Token: secret.New(token), SigningSecret: secret.New(signing)})
 	s := secret.New(signing)
@@ -488,7 +491,7 @@ func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 	raw, jsonErr := json.Marshal(map[string]any{"s": s, "p": &s})
 	b.must(jsonErr)
 	all := strings.Join([]string{b.Transcript(), b.logs.String(), ready, err.Error(), log.String(), string(raw), formatted(s)}, "\n")
-	for _, planted := range []string{token, signing, "706c616e746564"} { // hex of the beginning
+	for _, planted := range []string{token, signing, app, "706c616e746564"} { // hex of the beginning
 		if at := strings.Index(all, planted); at >= 0 {
 			t.Errorf("found %q: …%s", planted, all[max(0, at-200):at])
 		}
@@ -498,7 +501,7 @@ func TestThreatSecretsInAnyMessageLogLineOrError(t *testing.T) {
 			t.Errorf("stored: %s %s", what, raw)
 		}
 	}
-	if strings.Contains(b.logs.String(), "/commands/") {
+	if strings.Contains(b.logs.String(), "/commands/") || strings.Contains(b.logs.String(), "ticket=") {
 		t.Errorf("a response URL in the log:\n%s", b.logs)
 	}
 }

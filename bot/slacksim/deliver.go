@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -72,10 +73,47 @@ func (w *Workspace) Redeliver(ctx context.Context, d Delivery) Delivery {
 	return w.send(ctx, out)
 }
 
-// Replay sends exactly the same HTTP request again, signature and timestamp
-// included, as somebody would who had recorded it.
+// Replay sends exactly the same again, as somebody would who had recorded it:
+// over HTTP with its signature and timestamp, over Socket Mode with its
+// envelope_id, which is also what Slack does when an acknowledgement got lost.
 func (w *Workspace) Replay(ctx context.Context, d Delivery) Delivery {
+	if w.opt.SocketMode {
+		return w.sendEnvelopeAs(ctx, d.ID, d.request)
+	}
 	return w.post(ctx, d.request)
+}
+
+// Deliver sends what the caller made up as Slack would: authenticated, over the
+// workspace's transport, and without any check, so that an app's own can be
+// tested. kind is "command" (payload: its fields, a map[string]string),
+// "interaction" or "event" (payload: any object).
+func (w *Workspace) Deliver(ctx context.Context, kind string, payload any) (Delivery, error) {
+	out, err := madeUp(kind, payload)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("deliver: %w", err)
+	}
+	return w.send(ctx, out), nil
+}
+
+func madeUp(kind string, payload any) (outgoing, error) {
+	fields, isCommand := payload.(map[string]string)
+	switch {
+	case kind == "command" && isCommand:
+		form := url.Values{}
+		for k, v := range fields {
+			form.Set(k, v)
+		}
+		return outgoing{
+			kind: kind, envelope: "slash_commands", path: "/slack/commands", contentType: formType,
+			body: []byte(form.Encode()), payload: fields, acceptsBody: true,
+		}, nil
+	case kind == "interaction":
+		return interaction(kind, payload)
+	case kind == "event":
+		raw, err := json.Marshal(payload)
+		return eventRequest(kind, raw, nil), err
+	}
+	return outgoing{}, fmt.Errorf("there is no delivery %q of %T", kind, payload)
 }
 
 func retryHeader(n int, reason string) http.Header {
@@ -157,7 +195,7 @@ func failureOf(status int, err error) string {
 }
 
 // interaction packs a payload as Slack does: a form with one field.
-func interaction(kind string, payload reply) (outgoing, error) {
+func interaction(kind string, payload any) (outgoing, error) {
 	raw, err := json.Marshal(payload)
 	if err != nil {
 		return outgoing{}, fmt.Errorf("encode the %s payload: %w", kind, err)

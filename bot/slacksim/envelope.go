@@ -26,10 +26,14 @@ var errNoSocket = errors.New("the app has no socket mode connection")
 // sendEnvelope delivers over one connection and waits for the acknowledgement.
 // A connection that ends meanwhile makes it go to another one.
 func (w *Workspace) sendEnvelope(ctx context.Context, out outgoing) Delivery {
+	return w.sendEnvelopeAs(ctx, w.envelopeID(), out)
+}
+
+func (w *Workspace) sendEnvelopeAs(ctx context.Context, id string, out outgoing) Delivery {
 	ctx, cancel := w.deadline(ctx)
 	defer cancel()
 	started := time.Now()
-	d := Delivery{Kind: out.kind, ID: w.envelopeID(), request: out}
+	d := Delivery{Kind: out.kind, ID: id, request: out}
 	answer, err := w.awaitAck(ctx, d.ID, out)
 	d.Latency, d.Failure = time.Since(started), failureOf(http.StatusOK, err)
 	if err == nil {

@@ -1,0 +1,147 @@
+package bot_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// overSocketMode says by which transport a test's bot gets its deliveries.
+func overSocketMode(t testing.TB) bool { return strings.HasPrefix(t.Name(), "TestOverSocketMode/") }
+
+// bothTransports are the tests that speak to the bot only through the workspace.
+// Each runs by itself over HTTP, and once more here.
+var bothTransports = map[string]func(*testing.T){
+	"TestABotThatIsNotInTheChannelSaysSo":                              TestABotThatIsNotInTheChannelSaysSo,
+	"TestADeletedRequestIsPostedAgain":                                 TestADeletedRequestIsPostedAgain,
+	"TestADenialNeedsAReasonAndEndsTheRequest":                         TestADenialNeedsAReasonAndEndsTheRequest,
+	"TestAFaultIsShownByItsIncidentAndLoggedWithIts":                   TestAFaultIsShownByItsIncidentAndLoggedWithIts,
+	"TestAFloodIsToldToTryAgain":                                       TestAFloodIsToldToTryAgain,
+	"TestAHeldRequestGoesOnByATypedStatement":                          TestAHeldRequestGoesOnByATypedStatement,
+	"TestAMessagePostedRightBeforeTheBotWasKilledIsFound":              TestAMessagePostedRightBeforeTheBotWasKilledIsFound,
+	"TestAMessageThatSlackRefusesIsSentSimpler":                        TestAMessageThatSlackRefusesIsSentSimpler,
+	"TestAPanicIsAFaultOfOneDelivery":                                  TestAPanicIsAFaultOfOneDelivery,
+	"TestAPressIsAcknowledgedAfterItsCommit":                           TestAPressIsAcknowledgedAfterItsCommit,
+	"TestAPressThatTakesLongIsAcknowledgedInTime":                      TestAPressThatTakesLongIsAcknowledgedInTime,
+	"TestARequestDeletedWhileNobodyRanIsPostedAgain":                   TestARequestDeletedWhileNobodyRanIsPostedAgain,
+	"TestARequestFromQuestionToResult":                                 TestARequestFromQuestionToResult,
+	"TestARestartRepeatsNothingAndForgetsNothing":                      TestARestartRepeatsNothingAndForgetsNothing,
+	"TestASecondRequestIsRefusedWithALinkToTheFirst":                   TestASecondRequestIsRefusedWithALinkToTheFirst,
+	"TestAStoreThatFailsForAWhileLosesNoMessage":                       TestAStoreThatFailsForAWhileLosesNoMessage,
+	"TestASubmissionThatTakesLongIsAnsweredTwice":                      TestASubmissionThatTakesLongIsAnsweredTwice,
+	"TestAVoteCountsWhileSlackIsDown":                                  TestAVoteCountsWhileSlackIsDown,
+	"TestAcknowledgementsDontWaitForTheWork":                           TestAcknowledgementsDontWaitForTheWork,
+	"TestAnAnswerGoesToThePersonWhenTheResponseURLFails":               TestAnAnswerGoesToThePersonWhenTheResponseURLFails,
+	"TestAnUncertainPostIsNotRepeated":                                 TestAnUncertainPostIsNotRepeated,
+	"TestCommandsAreAnsweredOnlyInTheChannel":                          TestCommandsAreAnsweredOnlyInTheChannel,
+	"TestDetailsShowThePlanAndItsDigest":                               TestDetailsShowThePlanAndItsDigest,
+	"TestHomeShowsPairsToListedPeopleOnly":                             TestHomeShowsPairsToListedPeopleOnly,
+	"TestManyStepsBecomeFewUpdates":                                    TestManyStepsBecomeFewUpdates,
+	"TestNewsComeInOrder":                                              TestNewsComeInOrder,
+	"TestReadyAndAlive":                                                TestReadyAndAlive,
+	"TestRecipesAndLists":                                              TestRecipesAndLists,
+	"TestRetryAfterIsObeyed":                                           TestRetryAfterIsObeyed,
+	"TestStatusIsAnsweredInTheChannel":                                 TestStatusIsAnsweredInTheChannel,
+	"TestStoppingFinishesTheWorkInHand":                                TestStoppingFinishesTheWorkInHand,
+	"TestTheRatesOfSlackAreKept":                                       TestTheRatesOfSlackAreKept,
+	"TestThreatAccountThatCannotBeLookedUp":                            TestThreatAccountThatCannotBeLookedUp,
+	"TestThreatAnInterruptedDeliveryIsNotLostWithItsCopy":              TestThreatAnInterruptedDeliveryIsNotLostWithItsCopy,
+	"TestThreatApproveAgainstDenyInTheSameInstant":                     TestThreatApproveAgainstDenyInTheSameInstant,
+	"TestThreatApproverDeactivatedOrMadeGuestBetweenVotes":             TestThreatApproverDeactivatedOrMadeGuestBetweenVotes,
+	"TestThreatBothApproversAtOnce":                                    TestThreatBothApproversAtOnce,
+	"TestThreatButtonOfAnotherChannelAppMessageTeamOrPair":             TestThreatButtonOfAnotherChannelAppMessageTeamOrPair,
+	"TestThreatExpiredByOneSecond":                                     TestThreatExpiredByOneSecond,
+	"TestThreatMentionOrLinkInjectedThroughAReasonOrAServersErrorText": TestThreatMentionOrLinkInjectedThroughAReasonOrAServersErrorText,
+	"TestThreatOrphanedButtonOfAPurgedRequest":                         TestThreatOrphanedButtonOfAPurgedRequest,
+	"TestThreatReplayedRequestInsideFiveMinutes":                       TestThreatReplayedRequestInsideFiveMinutes,
+	"TestThreatRequesterApproving":                                     TestThreatRequesterApproving,
+	"TestThreatResponseURLLeadingElsewhere":                            TestThreatResponseURLLeadingElsewhere,
+	"TestThreatSamePersonTwiceFromTwoDevices":                          TestThreatSamePersonTwiceFromTwoDevices,
+	"TestThreatSecretsInAnyMessageLogLineOrError":                      TestThreatSecretsInAnyMessageLogLineOrError,
+	"TestThreatSlackConnectStranger":                                   TestThreatSlackConnectStranger,
+	"TestThreatSlackDownSlowRateLimitingOrAnsweringGarbage":            TestThreatSlackDownSlowRateLimitingOrAnsweringGarbage,
+	"TestThreatStalePlan":                                              TestThreatStalePlan,
+	"TestThreatStrangerAskingByCommand":                                TestThreatStrangerAskingByCommand,
+	"TestWhatCannotBeDeliveredStopsNothingElse":                        TestWhatCannotBeDeliveredStopsNothingElse,
+}
+
+// httpAlone are the tests of what only one transport has, with the reason.
+var httpAlone = map[string]string{
+	"TestABodyOverTheLimitIsRefusedBeforeItIsRead": "a body of HTTP",
+	"TestBeforeRunNothingIsTaken":                  "a bot that doesn't run has no connection",
+	"TestMalformedPayloadsAreRefused":              "bodies of HTTP",
+	"TestOnlyWhatSlackSignedNowIsTaken":            "signatures",
+	"TestThreatClockJump":                          "signatures have a timestamp",
+	"TestThreatForgedOrUnsignedBody":               "signatures",
+	"TestThreatFutureDatedTimestamp":               "signatures have a timestamp",
+	"TestThreatPayloadInTheQueryString":            "queries of HTTP",
+	"TestURLVerificationAnswersTheChallenge":       "Slack checks addresses of HTTP",
+}
+
+// TestOverSocketMode: the same behaviour over the other transport.
+func TestOverSocketMode(t *testing.T) {
+	t.Parallel()
+	for name, test := range bothTransports {
+		t.Run(name, test)
+	}
+}
+
+// TestEveryTestOfDeliveriesRunsOverBothTransports finds the tests that make a
+// bot and are in neither list.
+func TestEveryTestOfDeliveriesRunsOverBothTransports(t *testing.T) {
+	t.Parallel()
+	made := testsThatCall(t, "newBundle")
+	if len(made) < 50 {
+		t.Fatalf("only %d tests make a bot; the search is broken", len(made))
+	}
+	for _, name := range made {
+		_, both := bothTransports[name]
+		why, alone := httpAlone[name]
+		if both == alone {
+			t.Errorf("%s must stand in bothTransports, or in httpAlone with a reason (transport_test.go)", name)
+		}
+		if alone && why == "" {
+			t.Errorf("%s has no reason to run over HTTP alone", name)
+		}
+	}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(bothTransports)), slices.Collect(maps.Keys(httpAlone))) {
+		if !slices.Contains(made, name) {
+			t.Errorf("%s is listed and makes no bot", name)
+		}
+	}
+}
+
+// testsThatCall lists the package's tests in which a function is called.
+func testsThatCall(t *testing.T, function string) []string {
+	t.Helper()
+	packages, err := parser.ParseDir(token.NewFileSet(), ".", nil, 0) //nolint:staticcheck // one package, without build tags
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range packages["bot_test"].Files {
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Test") && calls(f, function) {
+				names = append(names, f.Name.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func calls(in ast.Node, function string) bool {
+	found := false
+	ast.Inspect(in, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CallExpr); ok {
+			id, named := c.Fun.(*ast.Ident)
+			found = found || (named && id.Name == function)
+		}
+		return !found
+	})
+	return found
+}
