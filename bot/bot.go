@@ -59,6 +59,7 @@ type Pace struct {
 	RetryFirst  time.Duration // pause after the first failure, growing up to RetryMost
 	RetryMost   time.Duration
 	GiveUp      time.Duration // from the first failure that people must remove to giving up
+	Silence     time.Duration // from the last sign of life of a Socket Mode connection until it counts as dead
 }
 
 // DefaultPace keeps Slack's documented rates.
@@ -66,6 +67,7 @@ func DefaultPace() Pace {
 	return Pace{
 		PostEvery: time.Second, UpdateEvery: 1200 * time.Millisecond, StepEvery: 900 * time.Millisecond,
 		RetryFirst: 500 * time.Millisecond, RetryMost: 30 * time.Second, GiveUp: time.Hour,
+		Silence: 30 * time.Second,
 	}
 }
 
@@ -166,6 +168,9 @@ func (o Options) withHabits() Options {
 	}
 	if o.Pace == (Pace{}) {
 		o.Pace = DefaultPace()
+	}
+	if o.Pace.Silence == 0 {
+		o.Pace.Silence = DefaultPace().Silence
 	}
 	return o
 }

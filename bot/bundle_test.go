@@ -51,6 +51,10 @@ func (l *logs) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+func (l *logs) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +83,8 @@ type setup struct {
 	sim     slacksim.Options
 	bot     bot.Options
 	pairs   []actions.Pair
-	members bool // look accounts up before each vote
+	members bool           // look accounts up before each vote
+	before  func(*bot.Bot) // it runs; may be nil
 }
 
 func fastPace() bot.Pace {
@@ -126,7 +131,7 @@ func (b *bundle) startBot() {
 		o.SigningSecret = secret.New(b.SigningSecret())
 	}
 	o.Desk, o.Outbox = b.desk, b.store
-	o.Log = slog.New(slog.NewTextHandler(b.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Log = b.logs.logger()
 	if s.members {
 		directory, err := bot.NewDirectory(o)
 		if err != nil {
@@ -138,6 +143,9 @@ func (b *bundle) startBot() {
 	var err error
 	if b.bot, err = bot.New(o); err != nil {
 		b.t.Fatal(err)
+	}
+	if s.before != nil {
+		s.before(b.bot)
 	}
 	server := httptest.NewServer(b.bot.Handler())
 	b.url = server.URL

@@ -3,7 +3,10 @@ package bot
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/slack-go/slack"
 
 	"twokey/actions"
 	"twokey/approvals"
@@ -119,3 +122,24 @@ func Clip(s string, limit int) string    { return clip(s, limit) }
 func DryRunLast(s string) (string, bool) { return dryRunLast(s) }
 
 const LimitText, LimitAllText = limitText, limitAllText
+
+// AnswerAtLength makes a bot in Socket Mode, before it runs, answer commands and
+// submissions at once with more than an acknowledgement may hold.
+func (b *Bot) AnswerAtLength() {
+	p := &page{}
+	for range 3 {
+		p.section(markup(strings.Repeat("€", limitSection)))
+	}
+	p.context("the end")
+	take := b.sockets.take
+	b.sockets.take = func(d delivery) ack {
+		if d.kind == kindCommand {
+			return b.answerNow(b.askerOf(d), p.message())
+		}
+		if in, ok := parsePayload(d.payload); ok && in.Type == "view_submission" {
+			v := p.view("", "twokey", "", "")
+			return b.submissionAck(in.View.ID, slack.NewUpdateViewSubmissionResponse(&v))
+		}
+		return take(d)
+	}
+}

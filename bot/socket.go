@@ -74,15 +74,18 @@ func (s *sockets) run(ctx context.Context) {
 }
 
 // keep connects a line, and again whenever its connection ended or Slack asked
-// for another. In the second case the old one is still read: Slack may have
-// sent something over it.
+// for another. In the second case the old one is read until the new one stands,
+// and a moment longer: Slack may have sent something over it.
 func (s *sockets) keep(ctx context.Context, i int, talks *sync.WaitGroup) {
 	pause := s.newPause()
+	leave := func() {} // of the connection before
 	for ctx.Err() == nil {
 		began := s.opt.Now()
 		w, err := s.connect(ctx)
 		if err == nil {
 			s.set(i, line{up: true})
+			leave()
+			leave = func() { w.listenUntil(time.Now().Add(linger)) }
 			talks.Go(func() { s.converse(ctx, w) })
 			err = w.awaitEnd()
 		}
@@ -170,7 +173,7 @@ func (s *sockets) connect(ctx context.Context) (*wire, error) {
 	if err != nil {
 		return nil, failed(ctx, "socket", withoutURL(err))
 	}
-	w := newWire(conn)
+	w := newWire(conn, s.opt.Pace.Silence)
 	if err := s.greeted(ctx, w); err != nil {
 		return nil, errors.Join(failed(ctx, "socket", err), conn.Close())
 	}

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	pingEvery   = 10 * time.Second
-	silenceMost = 30 * time.Second // without a word or a pong a connection is dead
 	writeWait   = 5 * time.Second
-	leaveWithin = 15 * time.Second // of a connection that Slack asked to go; Slack cuts it after ten
+	leaveWithin = 15 * time.Second // for a connection that Slack asked to go; Slack cuts it after ten
+	linger      = time.Second      // for one that was replaced
 )
 
 // wire is one WebSocket connection. One goroutine reads it; writes are serialised.
 type wire struct {
-	conn *websocket.Conn
-	work sync.WaitGroup // envelopes that are being worked on
+	conn    *websocket.Conn
+	silence time.Duration  // without a word or a pong for so long it is dead
+	work    sync.WaitGroup // envelopes that are being worked on
 
 	writing sync.Mutex
 
@@ -33,9 +33,9 @@ type wire struct {
 	why   error
 }
 
-func newWire(conn *websocket.Conn) *wire {
+func newWire(conn *websocket.Conn, silence time.Duration) *wire {
 	conn.SetReadLimit(maxEnvelope)
-	return &wire{conn: conn, ended: make(chan struct{})}
+	return &wire{conn: conn, silence: silence, ended: make(chan struct{})}
 }
 
 // askedToGo is Slack's wish that a connection be replaced.
@@ -67,7 +67,7 @@ func (w *wire) alive() error {
 	if w.hush {
 		return nil
 	}
-	return w.conn.SetReadDeadline(time.Now().Add(silenceMost))
+	return w.conn.SetReadDeadline(time.Now().Add(w.silence))
 }
 
 // listenUntil ends reading at a moment, whatever comes until then.
@@ -125,7 +125,7 @@ func (w *wire) heed() {
 }
 
 func (w *wire) ping(ctx context.Context) {
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTicker(max(w.silence/3, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {

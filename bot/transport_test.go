@@ -69,17 +69,28 @@ var bothTransports = map[string]func(*testing.T){
 	"TestWhatCannotBeDeliveredStopsNothingElse":                        TestWhatCannotBeDeliveredStopsNothingElse,
 }
 
-// httpAlone are the tests of what only one transport has, with the reason.
-var httpAlone = map[string]string{
-	"TestABodyOverTheLimitIsRefusedBeforeItIsRead": "a body of HTTP",
-	"TestBeforeRunNothingIsTaken":                  "a bot that doesn't run has no connection",
-	"TestMalformedPayloadsAreRefused":              "bodies of HTTP",
-	"TestOnlyWhatSlackSignedNowIsTaken":            "signatures",
-	"TestThreatClockJump":                          "signatures have a timestamp",
-	"TestThreatForgedOrUnsignedBody":               "signatures",
-	"TestThreatFutureDatedTimestamp":               "signatures have a timestamp",
-	"TestThreatPayloadInTheQueryString":            "queries of HTTP",
-	"TestURLVerificationAnswersTheChallenge":       "Slack checks addresses of HTTP",
+// oneTransport are the tests of what only one transport has, with the reason.
+var oneTransport = map[string]string{
+	"TestReadinessNamesTheTransport":                                "compares both",
+	"TestNoCommandIsLostWhileConnectionsAreReplaced":                "connections",
+	"TestWhatIsInHandIsAcknowledgedOverTheConnectionThatLeaves":     "connections",
+	"TestABotThatStopsAcknowledgesWhatItHas":                        "connections",
+	"TestConnectionsThatAreCutComeBack":                             "connections",
+	"TestEachEnvelopeIsWorkedOnOnce":                                "connections",
+	"TestWhatIsTooLargeForAnAcknowledgementIsSentOtherwise":         "HTTP has no such limit",
+	"TestAViewThatIsTooLargeForAnAcknowledgementIsFilledAfterwards": "HTTP has no such limit",
+	"TestAnAppTokenThatIsRefusedIsExplained":                        "connections",
+	"TestSocketModeThatWasSwitchedOffIsExplained":                   "connections",
+	"TestRetryAfterOfConnectingIsObeyed":                            "connections",
+	"TestABodyOverTheLimitIsRefusedBeforeItIsRead":                  "a body of HTTP",
+	"TestBeforeRunNothingIsTaken":                                   "a bot that doesn't run has no connection",
+	"TestMalformedPayloadsAreRefused":                               "bodies of HTTP",
+	"TestOnlyWhatSlackSignedNowIsTaken":                             "signatures",
+	"TestThreatClockJump":                                           "signatures have a timestamp",
+	"TestThreatForgedOrUnsignedBody":                                "signatures",
+	"TestThreatFutureDatedTimestamp":                                "signatures have a timestamp",
+	"TestThreatPayloadInTheQueryString":                             "queries of HTTP",
+	"TestURLVerificationAnswersTheChallenge":                        "Slack checks addresses of HTTP",
 }
 
 // TestOverSocketMode: the same behaviour over the other transport.
@@ -100,15 +111,15 @@ func TestEveryTestOfDeliveriesRunsOverBothTransports(t *testing.T) {
 	}
 	for _, name := range made {
 		_, both := bothTransports[name]
-		why, alone := httpAlone[name]
+		why, alone := oneTransport[name]
 		if both == alone {
-			t.Errorf("%s must stand in bothTransports, or in httpAlone with a reason (transport_test.go)", name)
+			t.Errorf("%s must stand in bothTransports, or in oneTransport with a reason (transport_test.go)", name)
 		}
 		if alone && why == "" {
-			t.Errorf("%s has no reason to run over HTTP alone", name)
+			t.Errorf("%s has no reason to run over one transport", name)
 		}
 	}
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(bothTransports)), slices.Collect(maps.Keys(httpAlone))) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(bothTransports)), slices.Collect(maps.Keys(oneTransport))) {
 		if !slices.Contains(made, name) {
 			t.Errorf("%s is listed and makes no bot", name)
 		}

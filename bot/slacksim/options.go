@@ -28,6 +28,10 @@ type Options struct {
 	// SocketMode delivers over WebSocket connections instead of RequestURL.
 	SocketMode bool
 
+	// SocketLife is how long a Socket Mode connection stands before it is asked to
+	// go; 18,060 s, and 360 s where its client added debug_reconnects=true.
+	SocketLife time.Duration
+
 	// AckTimeout is how long the app may take to acknowledge a delivery; 3 s.
 	AckTimeout time.Duration
 	// EventRetries are the pauses before the redeliveries of an event that was

@@ -15,6 +15,8 @@ import (
 const (
 	maxAck         = 20_000 // bytes; Slack drops longer acknowledgements silently
 	maxSockets     = 10     // open connections of one app
+	socketLife     = 18_060 * time.Second
+	debugLife      = 360 * time.Second // with debug_reconnects
 	ticketLife     = 30 * time.Second
 	pingEvery      = 5 * time.Second
 	disconnectWait = 10 * time.Second
@@ -31,6 +33,7 @@ type sockets struct {
 // socket is one connection. It takes no envelopes while leaving.
 type socket struct {
 	conn    *websocket.Conn
+	life    time.Duration
 	gone    chan struct{}
 	leaving bool
 }
@@ -71,11 +74,22 @@ func (w *Workspace) serveSocket(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = conn.CloseNow() }() // it may be closed in good order already
-	s := &socket{conn: conn, gone: make(chan struct{})}
+	s := &socket{conn: conn, life: w.lifeOf(r), gone: make(chan struct{})}
 	defer close(s.gone)
 	ctx, cancel := context.WithCancel(w.context)
 	defer cancel()
 	w.converse(ctx, s)
+}
+
+// lifeOf is how long the connection that a client asks for will stand.
+func (w *Workspace) lifeOf(r *http.Request) time.Duration {
+	switch {
+	case w.opt.SocketLife > 0:
+		return w.opt.SocketLife
+	case r.URL.Query().Get("debug_reconnects") == "true":
+		return debugLife
+	}
+	return socketLife
 }
 
 // enter makes the calling goroutine one that Close waits for.
@@ -94,19 +108,21 @@ func (w *Workspace) redeemTicket(ticket string) bool {
 	defer w.mu.Unlock()
 	until, ok := w.sockets.tickets[ticket]
 	delete(w.sockets.tickets, ticket)
-	return ok && w.opt.Now().Before(until) && len(w.sockets.open) < maxSockets
+	return ok && w.opt.Now().Before(until)
 }
 
 func (w *Workspace) converse(ctx context.Context, s *socket) {
+	n := w.connected(s, true)
 	hello := reply{
-		"type": "hello", "num_connections": w.connected(s, true), "connection_info": reply{"app_id": AppID},
-		"debug_info": reply{"host": "applink-sim", "build_number": 1, "approximate_connection_time": 18060},
+		"type": "hello", "num_connections": n, "connection_info": reply{"app_id": AppID},
+		"debug_info": reply{"host": "applink-sim", "build_number": 1, "approximate_connection_time": int(s.life / time.Second)},
 	}
 	defer w.connected(s, false)
 	if s.write(ctx, hello) != nil {
 		return
 	}
 	w.spawn(func(context.Context) { s.ping(ctx) })
+	w.spawn(func(context.Context) { w.retire(ctx, s, n) })
 	s.conn.SetReadLimit(1 << 20)
 	for {
 		_, raw, err := s.conn.Read(ctx)
@@ -117,7 +133,26 @@ func (w *Workspace) converse(ctx context.Context, s *socket) {
 	}
 }
 
-// connected adds or removes a connection and returns how many there are.
+// retire asks a connection to go when its time has come, or at once when the
+// app has too many.
+func (w *Workspace) retire(ctx context.Context, s *socket, n int) {
+	if n > maxSockets {
+		w.leave(s)
+		s.dismiss(ctx, "too_many_websockets")
+		return
+	}
+	timer := time.NewTimer(s.life)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		w.leave(s)
+		s.dismiss(ctx, "refresh_requested")
+	case <-s.gone:
+	case <-ctx.Done():
+	}
+}
+
+// connected adds or removes a connection and returns how many take envelopes.
 func (w *Workspace) connected(s *socket, now bool) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +161,7 @@ func (w *Workspace) connected(s *socket, now bool) int {
 		w.sockets.open = append(w.sockets.open, s)
 	}
 	w.countLocked()
-	return len(w.sockets.open)
+	return w.st.connections
 }
 
 func (w *Workspace) countLocked() {
@@ -186,7 +221,8 @@ func (w *Workspace) acknowledged(raw []byte) {
 
 // Disconnect asks every Socket Mode connection to go ("warning",
 // "refresh_requested", "link_disabled") and cuts those that are still there
-// after ten seconds. They get no further envelopes.
+// after ten seconds. They get no further envelopes; what was sent over them can
+// still be acknowledged.
 func (w *Workspace) Disconnect(reason string) {
 	w.mu.Lock()
 	open := slices.Clone(w.sockets.open)

@@ -291,3 +291,48 @@ func TestSocketModeMustBeSwitchedOn(t *testing.T) {
 		t.Errorf("%s, %v", a.raw, err)
 	}
 }
+
+func TestConnectionsAreReplacedWhenTheirTimeHasCome(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, inSocketMode, func(o *slacksim.Options) { o.SocketLife = 50 * time.Millisecond })
+	conn := b.dial(t)
+	if bye := read(t, conn); bye["type"] != "disconnect" || bye["reason"] != "refresh_requested" {
+		t.Errorf("got %v", bye)
+	}
+	if n := b.Snapshot().Connections(); n != 0 {
+		t.Errorf("%d connections still take envelopes", n)
+	}
+}
+
+func TestAnAppHasTenConnectionsAtMost(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, inSocketMode)
+	for range 10 {
+		b.dial(t)
+	}
+	if bye := read(t, b.dial(t)); bye["type"] != "disconnect" || bye["reason"] != "too_many_websockets" {
+		t.Errorf("the eleventh got %v", bye)
+	}
+	if n := b.Snapshot().Connections(); n != 10 {
+		t.Errorf("%d connections take envelopes", n)
+	}
+}
+
+func TestDebugReconnectsShortensAConnectionsLife(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, inSocketMode)
+	a, err := b.call(t, "apps.connections.open", b.AppToken(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, resp, err := websocket.DefaultDialer.DialContext(b.ctx, a.body["url"].(string)+"&debug_reconnects=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	defer func() { _ = conn.Close() }()
+	hello := read(t, conn)
+	if info := hello["debug_info"].(object); info["approximate_connection_time"] != 360.0 {
+		t.Errorf("hello %v", hello)
+	}
+}
