@@ -12,11 +12,14 @@
 //
 // # Two directions, never mixed
 //
-// Inwards ([Bot.Handler]): a delivery is verified, acknowledged at once, and
-// worked on by a bounded group of goroutines that [Bot.Run] owns. Only the
+// Inwards: over HTTP ([Bot.Handler]) a delivery is proven by its signature, over
+// Socket Mode by the connection, which the bot opened to Slack with the app's
+// token; from there on it is the same. It is acknowledged at once, and worked on
+// by a bounded group of goroutines that [Bot.Run] owns. Only the
 // person who asked sees errors. A delivery that comes twice is done once: by a
 // key in the outbox for what changes something, and because every use case is
-// idempotent besides.
+// idempotent besides. What wasn't taken isn't acknowledged, so that Slack
+// delivers it again or tells the person.
 //
 // Outwards (the courier in [Bot.Run]): the outbox is a cursor over the audit
 // log. An event says that something about its subject is new; what is sent is

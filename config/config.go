@@ -1,11 +1,13 @@
 package config
 
+import "github.com/invopop/jsonschema"
+
 // Config is the whole file. Keys that may be left out have the value of
 // [Default] then; the tags name the rule that each value has to meet (see
 // rules.go) and what it means.
 type Config struct {
 	Slack       Slack      `yaml:"slack" jsonschema:"required" jsonschema_description:"The workspace and the channel in which people ask and decide."`
-	Listen      string     `yaml:"listen" validate:"required,listen" jsonschema_description:"Address for Slack's deliveries and the health pages, host:port. Slack reaches it through your TLS proxy."`
+	Listen      string     `yaml:"listen" validate:"required,listen" jsonschema_description:"Address for the health pages, and for Slack's deliveries over http, which reach it through your TLS proxy; host:port."`
 	Store       string     `yaml:"store" validate:"required,abspath" jsonschema_description:"The bot's own database file: requests, votes, journal, audit log."`
 	AdminSocket string     `yaml:"admin_socket" validate:"required,abspath,socket" jsonschema_description:"Unix socket through which the other subcommands ask the running bot."`
 	Policy      Policy     `yaml:"policy" jsonschema:"required" jsonschema_description:"Who may approve, and for how long."`
@@ -22,8 +24,28 @@ type Slack struct {
 	Team          string `yaml:"team" validate:"required,team" jsonschema:"required" jsonschema_description:"Id of the workspace, T…"`
 	Channel       string `yaml:"channel" validate:"required,channel" jsonschema:"required" jsonschema_description:"Id of the one channel in which the bot works, C… or G…"`
 	APIURL        string `yaml:"api_url" validate:"required,apiurl" jsonschema_description:"Base address of the Web API, or of anything that speaks it."`
+	Transport     string `yaml:"transport" validate:"required,transport" jsonschema:"enum=http,enum=socket" jsonschema_description:"How Slack's deliveries come: http, to the address listen through your TLS proxy; or socket, over connections that the bot opens."`
 	Token         Ref    `yaml:"token" validate:"ref" jsonschema:"required" jsonschema_description:"Where the bot token stands (xoxb-…)."`
-	SigningSecret Ref    `yaml:"signing_secret" validate:"ref" jsonschema:"required" jsonschema_description:"Where the signing secret stands, with which Slack's deliveries are checked."`
+	SigningSecret Ref    `yaml:"signing_secret,omitempty" validate:"optionalref" jsonschema_description:"Where the signing secret stands, with which deliveries over http are checked."`
+	AppToken      Ref    `yaml:"app_token,omitempty" validate:"optionalref" jsonschema_description:"Where the app-level token stands (xapp-…), with which Socket Mode is opened."`
+}
+
+// The transports of Slack's deliveries.
+const (
+	TransportHTTP   = "http"
+	TransportSocket = "socket"
+)
+
+// Socket says that deliveries come over Socket Mode.
+func (s Slack) Socket() bool { return s.Transport == TransportSocket }
+
+// JSONSchemaExtend demands the secret of the transport that was chosen.
+func (Slack) JSONSchemaExtend(s *jsonschema.Schema) {
+	transport := jsonschema.NewProperties()
+	transport.Set("transport", &jsonschema.Schema{Const: TransportSocket})
+	s.If = &jsonschema.Schema{Properties: transport, Required: []string{"transport"}}
+	s.Then = &jsonschema.Schema{Required: []string{"app_token"}}
+	s.Else = &jsonschema.Schema{Required: []string{"signing_secret"}}
 }
 
 // Policy is the two-person rule's settings; that it takes two is none of them.

@@ -21,7 +21,7 @@ const (
 // configuration: what only an operator can know is empty in it.
 func Default() Config {
 	return Config{
-		Slack:       Slack{APIURL: defaultAPIURL},
+		Slack:       Slack{APIURL: defaultAPIURL, Transport: TransportHTTP},
 		Listen:      "127.0.0.1:8080",
 		Store:       "/var/lib/twokey/twokey.db",
 		AdminSocket: "/run/twokey/admin.sock",

@@ -19,11 +19,22 @@ func (s *source) judge(c Config) {
 	if len(s.problems) > 0 {
 		return
 	}
+	s.judgeTransport(c.Slack)
 	s.judgePeople(c.Policy)
 	s.judgePaths(c)
 	s.judgePairs(c.Pairs)
 	s.judgeVultr(c)
 	s.judgeKube(c)
+}
+
+// judgeTransport wants the secret that the chosen transport needs.
+func (s *source) judgeTransport(c Slack) {
+	switch {
+	case c.Socket() && c.AppToken.IsZero():
+		s.reportKey("slack.app_token", "is missing: transport socket is opened with it", refHint)
+	case !c.Socket() && c.SigningSecret.IsZero():
+		s.reportKey("slack.signing_secret", "is missing: deliveries over http are checked with it", refHint)
+	}
 }
 
 // judgePeople refuses one person under two names, and too few of them.

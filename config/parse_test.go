@@ -39,6 +39,7 @@ func TestParseFillsEveryDefault(t *testing.T) {
 	got := parsed(t, least)
 	want := config.Default()
 	want.Slack.Team, want.Slack.Channel = "T0123ABCD", "C0123ABCD"
+	want.Slack.Transport = "http"
 	want.Slack.Token, want.Slack.SigningSecret = config.Ref{Env: "TOKEN"}, config.Ref{Env: "SECRET"}
 	want.Policy.Approvers = []config.Approver{
 		{Name: "dba-1", Slack: "U0123AAAA"}, {Name: "dba-2", Slack: "U0123BBBB"}, {Name: "manager", Slack: "U0123CCCC"},

@@ -52,6 +52,7 @@ func textRules() map[string]rule { //nolint:funlen // a table
 			pattern: `^[UW][A-Z0-9]{6,}$`, says: "must be a member id (U… or W…), not a name or an e-mail address",
 			hint: memberHint,
 		},
+		"transport": {pattern: `^(http|socket)$`, says: "must be http or socket"},
 		"apiurl": {
 			ok: apiURL, says: "must be an https:// address (http:// only on this machine), without query, user or password",
 			hint: "the real one is " + defaultAPIURL, hide: true,

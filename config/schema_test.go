@@ -22,6 +22,10 @@ type schema struct {
 	Default     any
 	Description string
 	OneOf       []*schema
+	If          *schema
+	Then        *schema
+	Else        *schema
+	Const       any
 }
 
 func readSchema(t *testing.T) *schema {
@@ -105,7 +109,7 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 		section *schema
 		keys    string
 	}{
-		"file": {s, "pairs policy slack"}, "slack": {s.Properties["slack"], "channel signing_secret team token"},
+		"file": {s, "pairs policy slack"}, "slack": {s.Properties["slack"], "channel team token"},
 		"policy": {s.Properties["policy"], "approvers"}, "schedule": {s.Properties["schedule"], ""},
 		"approver": {s.Properties["policy"].Properties["approvers"].Items, "name slack"},
 		"pair":     {pair, "database name nodes"}, "node": {node, "host name"},
@@ -118,6 +122,10 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 		if diff := cmp.Diff(row.keys, got); diff != "" {
 			t.Errorf("%s: want -, got +:\n%s", name, diff)
 		}
+	}
+	slack := s.Properties["slack"]
+	if slack.If.Properties["transport"].Const != "socket" || slack.Then.Required[0] != "app_token" || slack.Else.Required[0] != "signing_secret" {
+		t.Errorf("slack: if %+v then %+v else %+v", slack.If, slack.Then, slack.Else)
 	}
 	if keys := slices.Sorted(maps.Keys(s.Properties)); len(keys) != 10 {
 		t.Errorf("sections: %v", keys)

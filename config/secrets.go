@@ -14,7 +14,8 @@ import (
 // placeholders only.
 type Secrets struct {
 	SlackToken    secret.Text
-	SigningSecret secret.Text
+	SigningSecret secret.Text               // none over Socket Mode
+	AppToken      secret.Text               // none over HTTP
 	VultrKey      secret.Text               // none without an account
 	passwords     map[[2]string]secret.Text // by pair and node
 }
@@ -43,7 +44,11 @@ func (c Config) Secrets(lookup func(string) (string, bool)) (Secrets, error) {
 	r := reader{lookup: lookup}
 	out := Secrets{passwords: map[[2]string]secret.Text{}}
 	out.SlackToken = r.ref("slack.token", c.Slack.Token)
-	out.SigningSecret = r.ref("slack.signing_secret", c.Slack.SigningSecret)
+	if c.Slack.Socket() {
+		out.AppToken = r.ref("slack.app_token", c.Slack.AppToken)
+	} else {
+		out.SigningSecret = r.ref("slack.signing_secret", c.Slack.SigningSecret)
+	}
 	if c.Vultr != nil {
 		out.VultrKey = r.ref("vultr.api_key", c.Vultr.APIKey)
 	}

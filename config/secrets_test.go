@@ -109,6 +109,26 @@ func TestSecretsReadsEnvironmentAndFiles(t *testing.T) {
 	}
 }
 
+// TestSecretsOfOneTransport: the other one's secret need not be there.
+func TestSecretsOfOneTransport(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(newFiles(t).config(), "signing_secret: {env: SECRET}", "signing_secret: {env: SECRET}\n  transport: socket\n  app_token: {env: APP}", 1)
+	c := parsed(t, text)
+	secrets, err := c.Secrets(lookup(map[string]string{"TOKEN": "t", "APP": planted}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secrets.AppToken.Reveal() != planted || !secrets.SigningSecret.Empty() {
+		t.Errorf("read %v", secrets)
+	}
+	if printed := fmt.Sprintf("%v %+v %#v", secrets, secrets, secrets); strings.Contains(printed, "hunter2") {
+		t.Errorf("printed as %s", printed)
+	}
+	if _, err := c.Secrets(lookup(map[string]string{"TOKEN": "t"})); err == nil || err.Error() != "slack.app_token: environment variable APP is not set" {
+		t.Errorf("without it: %v", err)
+	}
+}
+
 func TestSecretsNamesEveryMissingOne(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {

@@ -27,6 +27,7 @@ type demoFlags struct {
 	scripted bool
 	keep     bool
 	listen   string
+	socket   bool
 	verbose  bool
 }
 
@@ -46,6 +47,7 @@ ends with one line of JSON.`,
 	cmd.Flags().BoolVar(&f.scripted, "scripted", false, "play the whole story without a person")
 	cmd.Flags().BoolVar(&f.keep, "keep", false, "keep the servers and their folder at the end")
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the page")
+	cmd.Flags().BoolVar(&f.socket, "socket", false, "let the bot hear of commands over Socket Mode instead of HTTP")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show the bot's own log")
 	return cmd
 }
@@ -161,7 +163,7 @@ func (d *demo) closePair() error {
 }
 
 func (d *demo) openSlack(ctx context.Context) (err error) {
-	d.slack = slacksim.New(slacksim.Options{Log: d.log})
+	d.slack = slacksim.New(slacksim.Options{Log: d.log, SocketMode: d.flags.socket})
 	d.onClose(d.slack.Close)
 	d.page, err = d.slack.Listen(ctx, d.flags.listen)
 	return err
@@ -257,7 +259,7 @@ func (d *demo) secretFile(name, value string) (string, error) {
 
 func (d *demo) writeConfig() (string, error) {
 	files := map[string]string{
-		"slack-token": d.slack.BotToken(), "signing-secret": d.slack.SigningSecret(), "bot-password": d.pair.BotPassword.Reveal(),
+		"slack-token": d.slack.BotToken(), "signing-secret": d.slack.SigningSecret(), "app-token": d.slack.AppToken(), "bot-password": d.pair.BotPassword.Reveal(),
 	}
 	for name, value := range files {
 		path, err := d.secretFile(name, value)
@@ -276,7 +278,9 @@ func (d *demo) configText(files map[string]string) string {
   channel: C0OPS00001
   api_url: %s
   token: {file: %q}
+  transport: %s
   signing_secret: {file: %q}
+  app_token: {file: %q}
 listen: 127.0.0.1:0
 store: %q
 admin_socket: %q
@@ -297,7 +301,7 @@ schedule:
     user: %s
     sslmode: disable
 %s    nodes:
-`, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], files["signing-secret"],
+`, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], d.transport(), files["signing-secret"], files["app-token"],
 		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.sweepSchedule(), d.reportSchedule(), d.timeouts,
 		d.pair.Name, d.pair.Database, sandbox.AppRole, d.settings)
 	for _, n := range d.pair.Actions().Nodes {
@@ -307,6 +311,13 @@ schedule:
 		text += d.nodeText(n, d.pair.Node(n.Name), files["bot-password"])
 	}
 	return text
+}
+
+func (d *demo) transport() string {
+	if d.flags.socket {
+		return config.TransportSocket
+	}
+	return config.TransportHTTP
 }
 
 // sweepSchedule is short, so that people see alerts.

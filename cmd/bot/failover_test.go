@@ -22,7 +22,18 @@ func outcomeOf(r approvals.Request) (out actions.Outcome, err error) {
 // its last line of output is the result.
 func TestScriptedDemo(t *testing.T) {
 	t.Parallel()
-	code, out, errOut := runMain(t, "demo", "--scripted")
+	playScript(t)
+}
+
+// TestScriptedDemoOverSocketMode is the same story over the other transport.
+func TestScriptedDemoOverSocketMode(t *testing.T) {
+	t.Parallel()
+	playScript(t, "--socket")
+}
+
+func playScript(t *testing.T, flags ...string) {
+	t.Helper()
+	code, out, errOut := runMain(t, append([]string{"demo", "--scripted"}, flags...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s\n%s", code, errOut, out)

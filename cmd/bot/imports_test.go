@@ -45,6 +45,8 @@ var rules = []rule{
 	{"", "twokey/config", []string{"cmd/bot", "config"}, "only cmd/bot maps the file to the packages' options"},
 	{"", "go.etcd.io/bbolt", []string{"store"}, "nothing outside store knows bbolt"},
 	{"", "github.com/slack-go/slack", []string{"bot"}, "nothing outside bot knows Slack"},
+	{"", "github.com/gorilla/websocket", []string{"bot"}, "Socket Mode is the bot's alone"},
+	{"bot/slacksim", "github.com/gorilla/websocket", nil, "the simulated Slack must not share a mistake with the bot"},
 	{"", "twokey/actions/local/faultproxy", nil, "only tests break a network"},
 	{"", "twokey/cmd", nil, "nobody imports a program"},
 }

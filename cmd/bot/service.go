@@ -132,7 +132,7 @@ func (s *service) slackOptions(secrets config.Secrets) bot.Options {
 	}
 	return bot.Options{
 		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
-		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret,
+		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret, AppToken: secrets.AppToken,
 		People: bot.People{Team: s.cfg.Slack.Team, ByUser: people}, Log: s.log,
 	}
 }
@@ -178,7 +178,7 @@ func (s *service) run(ctx context.Context) error {
 	var outward errgroup.Group
 	outward.Go(func() error { return s.bot.Run(delivery) })
 	<-s.bot.Up()
-	s.log.Info("ready", "listen", s.public.Addr().String(), "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
+	s.log.Info("ready", "listen", s.public.Addr().String(), "transport", s.cfg.Slack.Transport, "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
 	inward, ictx := errgroup.WithContext(ctx)
 	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
 	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.store)) })
