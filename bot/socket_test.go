@@ -117,8 +117,9 @@ func TestABotThatStopsAcknowledgesWhatItHas(t *testing.T) {
 		t.Errorf("the press was not acknowledged: %s", d)
 	}
 	stopped.Wait()
-	if n := b.Snapshot().Connections(); n != 0 || len(b.asked().Votes) != 1 {
-		t.Errorf("%d connections are left, votes %+v", n, b.asked().Votes)
+	b.await("the connections to end", func(s *slacksim.Snapshot) bool { return s.Connections() == 0 })
+	if votes := b.asked().Votes; len(votes) != 1 {
+		t.Errorf("votes %+v", votes)
 	}
 }
 
