@@ -16,6 +16,9 @@ func overSocketMode(t testing.TB) bool { return strings.HasPrefix(t.Name(), "Tes
 // bothTransports are the tests that speak to the bot only through the workspace.
 // Each runs by itself over HTTP, and once more here.
 var bothTransports = map[string]func(*testing.T){
+	"TestAPauseSaysWhatItDoesNotStop":                                  TestAPauseSaysWhatItDoesNotStop,
+	"TestAPauseDeliveredTwiceIsOne":                                    TestAPauseDeliveredTwiceIsOne,
+	"TestAPairIsPausedAndResumedByOneApprover":                         TestAPairIsPausedAndResumedByOneApprover,
 	"TestABotThatIsNotInTheChannelSaysSo":                              TestABotThatIsNotInTheChannelSaysSo,
 	"TestADeletedRequestIsPostedAgain":                                 TestADeletedRequestIsPostedAgain,
 	"TestADenialNeedsAReasonAndEndsTheRequest":                         TestADenialNeedsAReasonAndEndsTheRequest,
