@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"errors"
 	"fmt"
 
 	"twokey/approvals"
@@ -24,15 +25,19 @@ func clearStopped(node string, end WALEnd, mark LSN, timeline uint32) (Clearance
 	return Clearance{ClearStopped, node, fmt.Sprintf("%s ended with a shutdown checkpoint at %s, which the new primary holds and has replayed, and can't come back by itself", node, end.LSN)}, nil
 }
 
-// gatePassed says whether a WAL's end is the wanted shutdown checkpoint.
+// errGateShut means that a standby doesn't hold all that its primary wrote.
+var errGateShut = errors.New("the gate is shut")
+
+// gatePassed says whether a WAL's end is the wanted shutdown checkpoint; it
+// fails with errGateShut.
 func gatePassed(end WALEnd, mark LSN, timeline uint32) error {
 	switch {
 	case !end.Shutdown:
-		return fmt.Errorf("the last replayed record (%s) is no shutdown checkpoint", end.LSN)
+		return fmt.Errorf("%w: the last replayed record (%s) is no shutdown checkpoint", errGateShut, end.LSN)
 	case end.LSN < mark:
-		return fmt.Errorf("the shutdown checkpoint at %s is older than the order to stop (%s)", end.LSN, mark)
+		return fmt.Errorf("%w: the shutdown checkpoint at %s is older than the order to stop (%s)", errGateShut, end.LSN, mark)
 	case end.Timeline != timeline:
-		return fmt.Errorf("the shutdown checkpoint is of timeline %d, not of %d", end.Timeline, timeline)
+		return fmt.Errorf("%w: the shutdown checkpoint is of timeline %d, not of %d", errGateShut, end.Timeline, timeline)
 	}
 	return nil
 }

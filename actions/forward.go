@@ -114,6 +114,9 @@ func (x *execution) promotionLost(ctx context.Context, err error) ending {
 	if ferr := x.flush(ctx); ferr != nil {
 		x.log.Error("the journal is behind", "error", ferr)
 	}
+	if errors.Is(err, errGateShut) { // it was passed once: the data folder was replaced, or somebody started the old primary
+		return x.lost(err, x.takenOver(fmt.Sprintf("Don't promote %s: it does not hold all that %s acknowledged. If nobody does, start %s by hand as the primary that it was; where it runs as a standby, stop it and remove its standby.signal first. Then see to it that %s follows, or copy it anew.", x.plan.To, x.plan.From, x.plan.From, x.plan.To)))
+	}
 	if errors.Is(err, errTakenOver) {
 		return x.lost(err, x.takenOver(fmt.Sprintf("If nobody does, %s is in recovery and %s is off or a standby: promote %s yourself (SELECT pg_promote()), then ask for a rejoin of %s.", x.plan.To, x.plan.From, x.plan.To, x.plan.From)))
 	}

@@ -143,6 +143,9 @@ func (d *Desk) look(ctx context.Context, name string) (Report, error) {
 // overwrite that one's memory; one that seems to have begun longer before than
 // a look can take shows that the clock was set back, and counts.
 func (d *Desk) remember(ctx context.Context, e *Evidence) {
+	// Whoever asked may have no more time: what was seen counts for the next one.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.opt.Timeouts.Effect)
+	defer cancel()
 	m, err := d.opt.Memory.Revise(ctx, e.Pair.Name, func(m Remembered) (Remembered, []approvals.Event) {
 		if behind := m.LookedAt.Sub(e.At); behind > 0 && behind <= 2*d.opt.Timeouts.Observe {
 			return m, nil

@@ -396,7 +396,11 @@ func (w *walk) judge(ctx context.Context, v verdictOn, ts string) string {
 	if w.down && (!v.asked || v.out.NewPrimary == "") { // the disaster is over, and nobody was promoted
 		w.report(w.startAgain(ctx, oldNode))
 	}
+	before := time.Now()
 	how, err := w.mend(ctx, v)
+	if v.thawed.IsZero() && slices.Contains(how, thawedByHand) {
+		v.thawed = before
+	}
 	w.report(err)
 	serving, err := w.writes(ctx)
 	w.report(err)

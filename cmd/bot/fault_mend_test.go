@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -48,6 +50,22 @@ func (a *arena) recovers(ctx context.Context, d time.Duration) bool {
 	}) == nil
 }
 
+// thawedByHand is what people did who let a frozen standby stream again.
+const thawedByHand = "thawed the standby"
+
+// primaryAgain makes a standby the primary that it was.
+func (a *arena) primaryAgain(ctx context.Context, node string) error {
+	s := a.pair.Node(node).Server
+	if err := s.StopFast(ctx); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(s.DataDir, "standby.signal")); err != nil {
+		return err
+	}
+	_, err := s.Start(ctx)
+	return err
+}
+
 // follow does the first thing that the text tells and that applies.
 func (a *arena) follow(ctx context.Context, text string, rep actions.Report) (string, error) {
 	old, now := a.standing(ctx, oldNode), a.standing(ctx, newNode)
@@ -56,7 +74,9 @@ func (a *arena) follow(ctx context.Context, text string, rep actions.Report) (st
 	case now.up && now.primary && (!old.up || !old.primary):
 		return a.rejoinBy(ctx, text)
 	case says("RESET primary_conninfo") && now.up:
-		return "thawed the standby", a.exec(ctx, newNode, "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()")
+		return thawedByHand, a.exec(ctx, newNode, "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()")
+	case old.up && !old.primary && says("start "+oldNode+" by hand as the primary that it was"):
+		return "made " + oldNode + " the primary again", a.primaryAgain(ctx, oldNode)
 	case !old.up && now.up && (says("Start "+oldNode+" by hand") || says(oldNode+" is as it was, or off where it was fenced")):
 		return "started " + oldNode, a.startAgain(ctx, oldNode)
 	case now.up && !now.primary && (says("promote it there yourself") || says("promote it yourself")) && (!old.up || !old.primary):

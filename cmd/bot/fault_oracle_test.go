@@ -123,7 +123,7 @@ type verdictOn struct {
 	out     actions.Outcome
 	plan    actions.Plan
 	frozen  time.Time // when the freeze was journaled as done
-	thawed  time.Time // when taking it back was intended, zero if never
+	thawed  time.Time // when taking it back was intended, by the bot or by people, zero if never
 }
 
 // findings holds what the writers know against the servers. Rows may be lost only
@@ -203,7 +203,7 @@ func exclusive(l ledger, v verdictOn, timeline uint32, uncovers bool) error {
 		return errors.Join(errs...)
 	}
 	for _, k := range l.acks {
-		if k.Server == v.plan.From && k.Sent.After(v.frozen) && (v.thawed.IsZero() || k.Sent.Before(v.thawed)) && (v.out.NewPrimary == "" || timeline == v.out.NewTimeline) {
+		if k.Server == v.plan.From && k.Sent.After(v.frozen) && (v.thawed.IsZero() || k.Returned.Before(v.thawed)) && (v.out.NewPrimary == "" || timeline == v.out.NewTimeline) {
 			errs = append(errs, fmt.Errorf("%w: %s acknowledged row %d, sent at %s, frozen since %s", errBehind, k.Server, k.ID, k.Sent.Format(clockFormat), v.frozen.Format(clockFormat)))
 			break
 		}

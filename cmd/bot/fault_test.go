@@ -129,6 +129,7 @@ func theSlice() (all []cell) {
 		"switchover | before stop | dc1–dc2: black hole",
 		"switchover | after stop | dc1: SIGKILL",
 		"switchover | after gate | dc2: SIGKILL",
+		"switchover | after gate | standby restored from an old copy",
 		"switchover | before promote | promotion answers late",
 		"switchover | before gate | bot–dc2: reset in mid-message",
 		"switchover | between the votes | names changed and changed back",
