@@ -96,6 +96,18 @@ func run(ctx context.Context, connect Connect, database, file, script string) er
 	})
 }
 
+// Quiet is what goes ahead of a script with verifiers in it: from then on the
+// server doesn't log the session's statements.
+func Quiet() string { return quiet + "\n" }
+
+// CreateDatabase makes a database unless it is there. It is for psql, for no
+// transaction and no function can make one; and it doesn't wait for a standby
+// that is still to be made.
+func CreateDatabase(name string) string {
+	return "SET synchronous_commit = 'local';\nSELECT 'CREATE DATABASE ' || quote_ident(" + Literal(name) +
+		") WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = " + Literal(name) + ") \\gexec\n"
+}
+
 func with(ctx context.Context, connect Connect, database string, do func(*pgconn.PgConn) error) error {
 	c, err := connect(ctx, database)
 	if err != nil {

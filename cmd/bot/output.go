@@ -19,9 +19,7 @@ var formats = []string{"table", "json", "yaml", "tsv"}
 func printReports(w io.Writer, format string, reports []actions.Report, checks bool) error {
 	switch format {
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(reports)
+		return printJSON(w, reports)
 	case "yaml":
 		raw, err := yaml.MarshalWithOptions(reports, yaml.UseJSONMarshaler())
 		if err != nil {
@@ -33,6 +31,12 @@ func printReports(w io.Writer, format string, reports []actions.Report, checks b
 		return printTSV(w, reports)
 	}
 	return printTables(w, reports, checks)
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }
 
 func printTSV(w io.Writer, reports []actions.Report) error {

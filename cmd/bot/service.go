@@ -126,15 +126,24 @@ func (s *service) openDirectory(secrets config.Secrets) (err error) {
 }
 
 func (s *service) slackOptions(secrets config.Secrets) bot.Options {
-	people := map[string]approvals.Person{}
-	for who, account := range s.cfg.Policy.Accounts() {
-		people[account] = who
-	}
 	return bot.Options{
 		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
 		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret, AppToken: secrets.AppToken,
-		People: bot.People{Team: s.cfg.Slack.Team, ByUser: people}, Log: s.log,
+		People: s.people(), Log: s.log,
 	}
+}
+
+func (s *service) asking() asking {
+	return asking{desk: s.desk, bot: s.bot, slack: s.cfg.Slack, approvers: s.cfg.Policy.Accounts(), people: s.people()}
+}
+
+// people maps the Slack team's accounts to persons.
+func (s *service) people() bot.People {
+	byUser := map[string]approvals.Person{}
+	for who, account := range s.cfg.Policy.Accounts() {
+		byUser[account] = who
+	}
+	return bot.People{Team: s.cfg.Slack.Team, ByUser: byUser}
 }
 
 func (s *service) openWatch() (err error) {
@@ -181,7 +190,7 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("ready", "listen", s.public.Addr().String(), "transport", s.cfg.Slack.Transport, "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
 	inward, ictx := errgroup.WithContext(ctx)
 	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
-	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.store)) })
+	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.asking(), s.store)) })
 	inward.Go(func() error { return s.desk.Run(ictx) })
 	inward.Go(func() error { return s.watch.Run(ictx) })
 	err := inward.Wait()
