@@ -87,12 +87,13 @@ const (
 	OrderRejoin     OrderKind = "rejoin"     // become a standby of the primary on Timeline, whatever must be taken back
 	OrderResume     OrderKind = "resume"     // by the executor, which holds the pair's lock and has sent no promotion: take a stop back
 	OrderInitialize OrderKind = "initialize" // by a person: make a new cluster in an empty folder
+	OrderCopy       OrderKind = "copy"       // by a person: copy the partner, the primary, into an empty folder
 )
 
 // Known says whether the order is one of these, with what it needs.
 func (o StartOrder) Known() bool {
 	switch o.Kind {
-	case OrderNone, OrderStayDown, OrderInitialize:
+	case OrderNone, OrderStayDown, OrderInitialize, OrderCopy:
 		return true
 	case OrderRejoin:
 		return o.Timeline != 0
@@ -187,13 +188,18 @@ func (e StartEvidence) said() string {
 	return fmt.Sprintf("%s is in recovery on timeline %d", e.Partner, a.Timeline)
 }
 
-// empty: whatever starts here would be a stranger to the pair.
+// empty: whatever starts here would be a stranger to the pair, unless it is the
+// first of the two or a copy of the other.
 func (e StartEvidence) empty() StartDecision {
-	if e.Answer.answered() {
-		return notStart("there is no cluster in %s's data folder, and %s: copy that one (pg_basebackup), or look why the folder is empty", e.Node, e.said())
-	}
-	if e.Order.Kind != OrderInitialize {
-		return notStart("there is no cluster in %s's data folder: mount the right one, copy %s, or for a new pair ask for a new cluster explicitly; %s", e.Node, e.Partner, e.said())
+	switch {
+	case e.Order.Kind == OrderCopy && e.Answer.primary():
+		return StartDecision{Kind: StartRejoin, Why: fmt.Sprintf("a copy of %s is asked for, and %s", e.Partner, e.said())}
+	case e.Order.Kind == OrderCopy:
+		return notStart("a copy of %s is asked for, and only a primary is copied; %s", e.Partner, e.said())
+	case e.Answer.answered():
+		return notStart("there is no cluster in %s's data folder, and %s: have that one copied (order: copy), or look why the folder is empty", e.Node, e.said())
+	case e.Order.Kind != OrderInitialize:
+		return notStart("there is no cluster in %s's data folder: mount the right one, have %s copied (order: copy), or for a new pair ask for a new cluster explicitly (order: initialize); %s", e.Node, e.Partner, e.said())
 	}
 	return StartDecision{StartAsIs, true, fmt.Sprintf("a new cluster is asked for, and %s", e.said())}
 }

@@ -44,22 +44,23 @@ func rejoins(p actions.RejoinPolicy) startCase {
 }
 
 var (
-	frozen     startCase = func(e *actions.StartEvidence) { e.Answer.Frozen = true }
-	stranger   startCase = func(e *actions.StartEvidence) { e.Answer.SystemID = "9999" }
-	left       startCase = func(e *actions.StartEvidence) { e.Answer.Fork = written }
-	noNames              = own(func(o *actions.OwnData) { o.Names = "" })
-	standby              = own(func(o *actions.OwnData) { o.Signal, o.Recovered = true, true })
-	signalled            = own(func(o *actions.OwnData) { o.Signal = true })
-	unsigned             = own(func(o *actions.OwnData) { o.Recovered = true })
-	held                 = own(func(o *actions.OwnData) { o.Signal, o.Recovered, o.Held = true, true, true })
-	unfit                = own(func(o *actions.OwnData) { o.Unfit = true })
-	empty                = own(func(o *actions.OwnData) { *o = actions.OwnData{Empty: true} })
-	fits                 = own(func(o *actions.OwnData) { o.Fits = actions.FitsYes })
-	unfitting            = own(func(o *actions.OwnData) { o.Fits = actions.FitsNo })
-	resume               = startOrder(actions.StartOrder{Kind: actions.OrderResume})
-	stayDown             = startOrder(actions.StartOrder{Kind: actions.OrderStayDown})
-	initialize           = startOrder(actions.StartOrder{Kind: actions.OrderInitialize})
-	rejoinTo4            = startOrder(actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4})
+	frozen      startCase = func(e *actions.StartEvidence) { e.Answer.Frozen = true }
+	stranger    startCase = func(e *actions.StartEvidence) { e.Answer.SystemID = "9999" }
+	left        startCase = func(e *actions.StartEvidence) { e.Answer.Fork = written }
+	noNames               = own(func(o *actions.OwnData) { o.Names = "" })
+	standby               = own(func(o *actions.OwnData) { o.Signal, o.Recovered = true, true })
+	signalled             = own(func(o *actions.OwnData) { o.Signal = true })
+	unsigned              = own(func(o *actions.OwnData) { o.Recovered = true })
+	held                  = own(func(o *actions.OwnData) { o.Signal, o.Recovered, o.Held = true, true, true })
+	unfit                 = own(func(o *actions.OwnData) { o.Unfit = true })
+	empty                 = own(func(o *actions.OwnData) { *o = actions.OwnData{Empty: true} })
+	fits                  = own(func(o *actions.OwnData) { o.Fits = actions.FitsYes })
+	unfitting             = own(func(o *actions.OwnData) { o.Fits = actions.FitsNo })
+	resume                = startOrder(actions.StartOrder{Kind: actions.OrderResume})
+	stayDown              = startOrder(actions.StartOrder{Kind: actions.OrderStayDown})
+	initialize            = startOrder(actions.StartOrder{Kind: actions.OrderInitialize})
+	copyPartner           = startOrder(actions.StartOrder{Kind: actions.OrderCopy})
+	rejoinTo4             = startOrder(actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4})
 )
 
 func leftAlone(timeline uint32) startCase {
@@ -153,6 +154,11 @@ func TestMayStart(t *testing.T) {
 		{"an empty folder without an answer starts nothing", startOf(empty), not, "no cluster"},
 		{"a new cluster is made when asked for", startOf(empty, initialize), asIs, "asked for"},
 		{"a new cluster is not made beside an answer", startOf(answer(true, 3), empty, initialize), not, "no cluster"},
+		{"an empty folder is filled from a primary when asked for", startOf(answer(false, 4), empty, copyPartner), rejoin, "a copy of dc2 is asked for"},
+		{"an empty folder is not filled from a standby", startOf(answer(true, 3), empty, copyPartner), not, "only a primary is copied"},
+		{"an empty folder that is to be filled waits for an answer", startOf(empty, copyPartner), not, "only a primary is copied"},
+		{"asking for a copy doesn't move a standby that is there", startOf(answer(false, 3), standby, copyPartner), asIs, "it is a standby"},
+		{"asking for a copy doesn't move a primary that is there", startOf(answer(true, 3), copyPartner), asIs, "the primary of timeline 3"},
 		{"asking for a new cluster doesn't move one that is there", startOf(initialize), inRecovery, "it may have been promoted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -182,7 +188,7 @@ func drawStart(t *rapid.T) actions.StartEvidence {
 			InRecovery: flag("recovery"), Frozen: flag("frozen"), Timeline: timeline("partner"), Fork: actions.LSN(timeline("fork")),
 		},
 		Order: actions.StartOrder{
-			Kind:     actions.OrderKind(pick("order", "", "stay down", "rejoin", "resume", "initialize", "nonsense")),
+			Kind:     actions.OrderKind(pick("order", "", "stay down", "rejoin", "resume", "initialize", "copy", "nonsense")),
 			Timeline: timeline("ordered"),
 		},
 		Rejoins: actions.RejoinPolicy(pick("policy", "ordered", "fitting", "always", "")),
@@ -229,17 +235,18 @@ func forbidden(e actions.StartEvidence, d actions.StartDecision) string {
 	standby := !e.Own.Held && (e.Own.Signal || e.Own.Recovered)
 	lonely := e.Own.Names == "" && e.Own.Alone == e.Own.Timeline
 	asked := e.Own.Empty && e.Order.Kind == actions.OrderInitialize
+	copied := e.Own.Empty && e.Order.Kind == actions.OrderCopy && d.Kind == actions.StartRejoin // from a primary: see below
 	goes := d.Kind != actions.StartNot
 	switch {
 	case goes && e.Order.Kind == actions.OrderStayDown:
 		return "it was ordered to stay down"
-	case goes && answers && (e.Answer.SystemID != "7301" || e.Own.Empty):
+	case goes && answers && (e.Answer.SystemID != "7301" || e.Own.Empty) && !copied:
 		return "the partner is of another system"
 	case e.Own.Unfit && !e.Own.Empty && goes && d.Kind != actions.StartRejoin:
 		return "a pg_rewind was not finished"
 	case d.Kind == actions.StartRejoin && (!answers || e.Answer.InRecovery):
 		return "there is no primary to rejoin"
-	case d.Kind == actions.StartRejoin && e.Order.Kind != actions.OrderRejoin && e.Rejoins != actions.RejoinAlways && e.Own.Fits != actions.FitsYes && !e.Own.Unfit:
+	case d.Kind == actions.StartRejoin && !copied && e.Order.Kind != actions.OrderRejoin && e.Rejoins != actions.RejoinAlways && e.Own.Fits != actions.FitsYes && !e.Own.Unfit:
 		return "nobody allowed to take anything back"
 	case !d.Primary:
 		return ""

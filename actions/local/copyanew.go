@@ -50,16 +50,7 @@ func (m *Machine) kept() string  { return m.Server.DataDir + ".old" }
 // none and both others: see mendSwap. An older kept folder stays: what would replace it is only a copy that
 // never streamed.
 func (m *Machine) swap() error {
-	kept, err := exists(m.kept())
-	if err != nil {
-		return err
-	}
-	if kept {
-		err = os.RemoveAll(m.Server.DataDir)
-	} else {
-		err = os.Rename(m.Server.DataDir, m.kept())
-	}
-	if err != nil {
+	if err := m.putAside(); err != nil {
 		return fmt.Errorf("put the old data folder aside: %w", err)
 	}
 	if err := os.Rename(m.fresh(), m.Server.DataDir); err != nil {
@@ -69,6 +60,21 @@ func (m *Machine) swap() error {
 		return err
 	}
 	if err := os.Remove(m.Server.rewindMark()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// putAside keeps the old folder, unless one is kept already or there is none.
+func (m *Machine) putAside() error {
+	kept, err := exists(m.kept())
+	if err != nil {
+		return err
+	}
+	if kept {
+		return os.RemoveAll(m.Server.DataDir)
+	}
+	if err := os.Rename(m.Server.DataDir, m.kept()); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -141,6 +141,14 @@ func (m *Machine) quiesce(ctx context.Context, progress func(string)) error {
 
 // makeFit brings the stopped server's data to a point in the source's history.
 func (m *Machine) makeFit(ctx context.Context, src source, progress func(string)) (actions.RejoinReport, error) {
+	there, err := m.Server.exists("PG_VERSION")
+	if err != nil {
+		return actions.RejoinReport{}, err
+	}
+	if !there {
+		progress("there is no cluster in its data folder: copying the partner")
+		return actions.RejoinReport{How: actions.RejoinedFromCopy}, m.copyAnew(ctx, progress)
+	}
 	unfit, err := exists(m.Server.rewindMark())
 	if err != nil {
 		return actions.RejoinReport{}, err

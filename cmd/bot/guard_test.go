@@ -188,6 +188,29 @@ func TestGuardStopsWhatAnEarlierOneLeft(t *testing.T) {
 	}
 }
 
+// TestGuardFillsAnEmptyFolder: a new standby begins as a copy of the primary, by
+// order alone; and what it copies is a whole standby before anybody waits for it.
+func TestGuardFillsAnEmptyFolder(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t)
+	g.must(g.b.Server.StopFast(g.ctx()))
+	g.must(os.RemoveAll(g.b.Server.DataDir))
+	order := filepath.Join(g.b.Dir, "order")
+	guard := g.start(g.b, "--order-file", order)
+	guard.await("stay down and ask again: there is no cluster in dc2's data folder, and dc1 is the primary")
+	g.must(os.WriteFile(order, []byte(`{"order":"copy"}`), 0o644))
+	guard.await("rejoin first: a copy of dc1 is asked for")
+	guard.await("rejoined: base backup")
+	guard.await("start as it is: it is a standby")
+	g.until(g.a, synchronousOnes, "1")
+	g.exec(g.a, "INSERT INTO w VALUES (2)")
+	g.until(g.b, rowCount, "2")
+	g.must(g.b.Server.StopFast(g.ctx()))
+	again := g.start(g.b, "--order-file", order) // the order that nobody has removed does nothing more
+	again.await("start as it is: it is a standby")
+	g.until(g.a, synchronousOnes, "1")
+}
+
 // TestBothGuardsAtOnce: after a power cut of both sites each sees the other in
 // recovery; the one that was the primary is it again, the other follows it
 // under its own name.
