@@ -67,7 +67,7 @@ func (a *audited) serve(log auditLog) {
 	a.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- serveHTTP(ctx, l, adminHandler(nil, log)) }()
+	go func() { served <- serveHTTP(ctx, l, adminHandler(nil, asking{}, log)) }()
 	a.t.Cleanup(func() { cancel(); a.must(<-served) })
 }
 
