@@ -182,7 +182,7 @@ func (b *bundle) doubtful() (*bot, approvals.Request) {
 	b.world.crash("dc1")
 	o := b.start(nil)
 	r := b.awaitState(o.ask(actions.Question{}).ID, approvals.Held)
-	if p := r.OpenPause(); !strings.Contains(p.Question, "then dc1 is fenced") || !strings.Contains(p.Question, "Zero acknowledged loss: not proven") || strings.Contains(p.Question, "that dc1 is off can't be proven") {
+	if p := r.OpenPause(); strings.Contains(p.Question, "then dc1 is fenced") == b.unled["dc1"] || !strings.Contains(p.Question, "Zero acknowledged loss: not proven") || strings.Contains(p.Question, "that dc1 is off can't be proven") {
 		b.Errorf("asked %q", p.Question)
 	}
 	b.world.mu.Lock()
@@ -209,6 +209,23 @@ func TestOldPrimaryIsBackBeforeLossIsAccepted(t *testing.T) {
 		if t := b.wantServing("dc1"); !t.whole || !strings.Contains(r.Why, "no longer as approved") {
 			b.Errorf("%+v: %s", t, r.Why)
 		}
+	})
+}
+
+// TestHoldForLossWithoutADriver: the question about loss promises no fence that
+// there isn't, and the one about the fence follows.
+func TestHoldForLossWithoutADriver(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		b.unled["dc1"] = true
+		o, r := b.doubtful()
+		if p := r.OpenPause(); !strings.Contains(p.Question, "then you are asked whether dc1 is off") {
+			b.Errorf("asked %q", p.Question)
+		}
+		b.must(o.answer(r, "dba-1", approvals.Accept, "orders"))
+		b.must(o.answer(b.askedAgain(r), "dba-1", approvals.Accept, "orders"))
+		b.wantState(b.awaitEnd(r.ID), approvals.Succeeded)
+		b.wantServing("dc2")
 	})
 }
 

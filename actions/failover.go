@@ -127,7 +127,11 @@ func (x *execution) freeze(ctx context.Context) (string, error) {
 // freeze has happened then, and that is taken back when they refuse. They took
 // their time, so the world is compared with the plan once more.
 func (x *execution) acceptLoss(ctx context.Context) error {
-	question := fmt.Sprintf("%s. By typing %q you accept that; then %s is fenced and %s promoted.", strings.TrimSuffix(x.plan.Verdict, "."), x.plan.Pair, x.plan.From, x.plan.To)
+	next := fmt.Sprintf("%s is fenced", x.plan.From)
+	if _, can := x.hands.fencer(x.plan.From); !can {
+		next = fmt.Sprintf("you are asked whether %s is off, as no driver can fence it,", x.plan.From)
+	}
+	question := fmt.Sprintf("%s. By typing %q you accept that; then %s and %s promoted.", strings.TrimSuffix(x.plan.Verdict, "."), x.plan.Pair, next, x.plan.To)
 	if _, err := x.hold(ctx, 0, question); err != nil {
 		return err
 	}
