@@ -15,12 +15,13 @@ import (
 	"twokey/approvals"
 )
 
-// Options are what a Desk works with. Everything but At is needed.
+// Options are what a Desk works with. Everything is needed but At, and Roster without a group.
 type Options struct {
 	Pairs      []Pair
 	Hands      map[string]Hands // by pair
 	Policy     approvals.Policy
 	Directory  approvals.Directory
+	Roster     approvals.Roster // nil where the policy has no group
 	Store      approvals.Store
 	Journal    Journal
 	Memory     Memory
@@ -51,7 +52,7 @@ type Desk struct {
 
 // NewDesk checks the policy and the pairs.
 func NewDesk(o Options) (*Desk, error) {
-	if err := o.Policy.Validate(); err != nil {
+	if err := errors.Join(o.Policy.Validate(), o.checkGroup()); err != nil {
 		return nil, err
 	}
 	for _, p := range o.Pairs {
@@ -157,6 +158,10 @@ func (d *Desk) Ask(ctx context.Context, q Question) (approvals.Request, error) {
 	if err != nil {
 		return approvals.Request{}, err
 	}
+	policy, err := d.policy(ctx)
+	if err != nil {
+		return approvals.Request{}, err
+	}
 	data, err := json.Marshal(plan)
 	if err != nil {
 		return approvals.Request{}, fmt.Errorf("the plan can't be written down: %w", err)
@@ -164,7 +169,7 @@ func (d *Desk) Ask(ctx context.Context, q Question) (approvals.Request, error) {
 	r, events, err := approvals.Open(approvals.Asking{
 		ID: d.opt.NewID(), Nonce: d.opt.NewNonce(), Requester: q.Requester, Reason: q.Reason, Place: q.Place, At: d.now(),
 		Subject: approvals.Subject{Kind: string(plan.Kind), Pair: plan.Pair, Text: plan.Text(), Data: data},
-	}, d.opt.Policy)
+	}, policy)
 	if err != nil {
 		return approvals.Request{}, err
 	}
@@ -190,14 +195,15 @@ func (d *Desk) Journal(ctx context.Context, id string) ([]Entry, error) {
 
 // Approve counts a yes; with the second one the request runs.
 func (d *Desk) Approve(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
-	if err := d.opt.Directory.Check(ctx, b.Person); err != nil {
+	policy, err := d.admit(ctx, b.Person)
+	if err != nil {
 		return approvals.Request{}, err
 	}
 	if err := d.mayBeApproved(ctx, id); err != nil {
 		return approvals.Request{}, err
 	}
 	r, err := d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Approve(d.dated(b), d.opt.Policy)
+		return r.Approve(d.dated(b), policy)
 	})
 	if err == nil && r.State == approvals.Approved {
 		d.start <- id
@@ -207,11 +213,12 @@ func (d *Desk) Approve(ctx context.Context, id string, b approvals.Ballot) (appr
 
 // Deny ends a request with an approver's no.
 func (d *Desk) Deny(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
-	if err := d.opt.Directory.Check(ctx, b.Person); err != nil {
+	policy, err := d.admit(ctx, b.Person)
+	if err != nil {
 		return approvals.Request{}, err
 	}
 	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Deny(d.dated(b), d.opt.Policy)
+		return r.Deny(d.dated(b), policy)
 	})
 }
 
@@ -224,11 +231,12 @@ func (d *Desk) Cancel(ctx context.Context, id string, b approvals.Ballot) (appro
 
 // Answer gives the statement that a held request waits for, or refuses it.
 func (d *Desk) Answer(ctx context.Context, id string, b approvals.Ballot, cause approvals.Cause, typed string) (approvals.Request, error) {
-	if err := d.opt.Directory.Check(ctx, b.Person); err != nil {
+	policy, err := d.admit(ctx, b.Person)
+	if err != nil {
 		return approvals.Request{}, err
 	}
 	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Answer(d.dated(b), cause, typed, d.opt.Policy)
+		return r.Answer(d.dated(b), cause, typed, policy)
 	})
 }
 

@@ -149,7 +149,7 @@ func (d *Desk) votersStillMay(ctx context.Context, r approvals.Request) error {
 	defer cancel()
 	for _, v := range r.Votes {
 		err := poll(ctx, accountRetry, func(ctx context.Context) (bool, error) {
-			err := d.opt.Directory.Check(ctx, v.Person)
+			err := d.stillMay(ctx, r, v.Person)
 			if approvals.Refused(err) == approvals.CodeLookup {
 				return false, nil
 			}

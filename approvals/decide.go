@@ -25,12 +25,15 @@ func Open(a Asking, p Policy) (Request, []Event, error) {
 	if err := p.Validate(); err != nil {
 		return Request{}, nil, err
 	}
+	if err := p.enough(); err != nil {
+		return Request{}, nil, err
+	}
 	if err := a.validate(); err != nil {
 		return Request{}, nil, err
 	}
 	r := Request{
 		ID: a.ID, State: Pending, Subject: a.Subject, Requester: a.Requester, Reason: oneLine(a.Reason),
-		Approvers: slices.Compact(p.sorted()), Policy: p.Version(), AllowRequester: p.AllowRequester, Nonce: a.Nonce, Place: a.Place,
+		Approvers: slices.Compact(p.sorted()), Group: p.Group, Policy: p.Version(), AllowRequester: p.AllowRequester, Nonce: a.Nonce, Place: a.Place,
 		CreatedAt: a.At.UTC().Truncate(time.Second), ExpiresAt: a.At.Add(p.Expiry).UTC().Truncate(time.Second),
 	}
 	ev := Event{At: a.At, Actor: a.Requester, Subject: RequestSubject(r.ID), Kind: string(Ask),
@@ -131,12 +134,35 @@ func (r Request) mayVote(b Ballot, p Policy) error {
 		return refuse(CodePlace, "This request was made in another channel; decide there.")
 	case len(b.Digest) < shortDigest || !strings.HasPrefix(string(r.Digest()), b.Digest):
 		return refuse(CodeDigest, "The plan that you saw is not the plan of this request. Look at its newest message and decide again.")
-	case !slices.Contains(r.Approvers, b.Person) || !p.mayApprove(b.Person):
-		return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
+	case !r.isApprover(b.Person, p):
+		return r.notApprover(b.Person, p)
 	case b.Person == r.Requester && !p.AllowRequester:
 		return refuse(CodeOwnRequest, "You asked for this, so others must decide: %d of %s.", Required, join(without(r.Approvers, b.Person)))
 	}
 	return nil
+}
+
+// isApprover: of this request, and of the policy as it is now.
+func (r Request) isApprover(who Person, p Policy) bool {
+	return slices.Contains(r.Approvers, who) && p.mayApprove(who)
+}
+
+// StillApprover refuses (CodeNotApprover) a voter who is no approver any more.
+func (r Request) StillApprover(who Person, p Policy) error {
+	if r.isApprover(who, p) {
+		return nil
+	}
+	return refuse(CodeNotApprover, "%s is not one of the approvers any more.", who)
+}
+
+func (r Request) notApprover(who Person, p Policy) error {
+	switch {
+	case p.mayApprove(who):
+		return refuse(CodeNotApprover, "You came to the approvers after this request was made, so you can decide only on what is asked from now on.")
+	case slices.Contains(r.Approvers, who):
+		return refuse(CodeNotApprover, "You are not one of the approvers any more.")
+	}
+	return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
 }
 
 func (r Request) end(at time.Time, who Person, cause Cause, why string) (Request, []Event, error) {
@@ -226,8 +252,8 @@ func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Po
 		return refuse(CodeExpired, "The time for this statement ended at %s.", stamp(open.Until))
 	case b.Place != r.Place:
 		return refuse(CodePlace, "This request was made in another channel; decide there.")
-	case !slices.Contains(r.Approvers, b.Person) || !p.mayApprove(b.Person):
-		return refuse(CodeNotApprover, "You are not one of the approvers (%s).", join(r.Approvers))
+	case !r.isApprover(b.Person, p):
+		return r.notApprover(b.Person, p)
 	case cause == Accept && b.Person == r.Requester && !r.AllowRequester:
 		return refuse(CodeOwnRequest, "You asked for this, so another approver must state it.")
 	case cause == Accept && strings.TrimSpace(typed) != open.Statement:

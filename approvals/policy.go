@@ -19,8 +19,14 @@ const Required = 2
 type Person string
 
 // Policy says who may approve and for how long a request stands.
+//
+// With a Group, Approvers are its members as somebody has just looked them up
+// (see Roster); they change without the policy becoming another one. Who was no
+// member when a request was made can't vote on it, and who is none any more can't
+// either.
 type Policy struct {
 	Approvers      []Person
+	Group          string        // names where Approvers come from; "" for a fixed list
 	AllowRequester bool          // the requester's own approval counts as one of the two
 	Expiry         time.Duration // from asking to the end of votes
 	HoldExpiry     time.Duration // from held to its lapse
@@ -29,30 +35,59 @@ type Policy struct {
 // Version identifies the policy's content; a request made under another
 // version is stale.
 func (p Policy) Version() string {
-	names := p.sorted()
-	text := fmt.Sprintf("%q|%t|%s|%s", names, p.AllowRequester, p.Expiry, p.HoldExpiry)
+	who := fmt.Sprintf("%q", p.sorted())
+	if p.Group != "" {
+		who = fmt.Sprintf("group %q", p.Group)
+	}
+	text := fmt.Sprintf("%s|%t|%s|%s", who, p.AllowRequester, p.Expiry, p.HoldExpiry)
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:6])
 }
 
 // Validate refuses (CodePolicyBad) a policy under which a request could never
-// get its two votes, or would be over at once.
+// get its two votes, or would be over at once. The size of a group is not its
+// business: that is known only when somebody asks.
 func (p Policy) Validate() error {
-	distinct := len(slices.Compact(p.sorted()))
-	need := Required + 1
+	check := p.enough
+	if p.Group != "" {
+		check = p.plainNames
+	}
+	if err := check(); err != nil {
+		return err
+	}
+	if p.Expiry <= 0 || p.HoldExpiry <= 0 {
+		return refuse(CodePolicyBad, "expiry (%s) and hold expiry (%s) must both be longer than 0.", p.Expiry, p.HoldExpiry)
+	}
+	return nil
+}
+
+// enough refuses too few approvers.
+func (p Policy) enough() error {
+	if err := p.plainNames(); err != nil {
+		return err
+	}
+	distinct, need := len(slices.Compact(p.sorted())), Required+1
 	if p.AllowRequester {
 		need = Required
 	}
-	for _, who := range p.Approvers {
+	switch {
+	case distinct >= need:
+		return nil
+	case p.Group != "":
+		return refuse(CodePolicyBad, "The approvers' group %s has %d members, but %d are needed: when the requester is one of them, %d others must remain. Add members.", p.Group, distinct, need, Required)
+	}
+	return refuse(CodePolicyBad, "%d distinct approvers are configured, but %d are needed: when the requester is one of them, %d others must remain. Add approvers.", distinct, need, Required)
+}
+
+func (p Policy) plainNames() error {
+	names := p.Approvers
+	if p.Group != "" {
+		names = append(slices.Clone(names), Person(p.Group))
+	}
+	for _, who := range names {
 		if err := plain("approver", string(who)); err != nil {
 			return refuse(CodePolicyBad, "%s", err.Error())
 		}
-	}
-	switch {
-	case distinct < need:
-		return refuse(CodePolicyBad, "%d distinct approvers are configured, but %d are needed: when the requester is one of them, %d others must remain. Add approvers.", distinct, need, Required)
-	case p.Expiry <= 0 || p.HoldExpiry <= 0:
-		return refuse(CodePolicyBad, "expiry (%s) and hold expiry (%s) must both be longer than 0.", p.Expiry, p.HoldExpiry)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func TestRefusals(t *testing.T) {
 			func(r approvals.Request) result {
 				return of(r.Answer(ballot(r, "manager"), approvals.Accept, "orders", short))
 			},
-			approvals.CodeNotApprover, "You are not one of the approvers (dba-1, dba-2, manager)."},
+			approvals.CodeNotApprover, "You are not one of the approvers any more."},
 		{"a statement in another channel", held(t), func(r approvals.Request) result {
 			return of(r.Answer(with(ballot(r, "dba-1"), func(b *approvals.Ballot) { b.Place = "T2/C1" }), approvals.Refuse, "", policy()))
 		}, approvals.CodePlace, "This request was made in another channel; decide there."},

@@ -63,7 +63,8 @@ type Request struct {
 	Requester Person   `json:"requester"`
 	Reason    string   `json:"reason"`
 	Approvers []Person `json:"approvers"`
-	Policy    string   `json:"policy"` // version
+	Group     string   `json:"group,omitempty"` // that the approvers were members of when it was asked
+	Policy    string   `json:"policy"`          // version
 	// AllowRequester is the policy's, as of asking: the requester's own approval counts.
 	AllowRequester bool      `json:"allow_requester,omitempty"`
 	Nonce          string    `json:"nonce"`
@@ -87,6 +88,9 @@ func (r Request) Text() string {
 	fmt.Fprintf(&b, "twokey request, format 1\n")
 	fmt.Fprintf(&b, "request: %s\nkind: %s\npair: %s\n", r.ID, r.Subject.Kind, r.Subject.Pair)
 	fmt.Fprintf(&b, "requester: %s (may approve: %t)\napprovers: %s\napprovals needed: %d\n", r.Requester, r.AllowRequester, join(r.Approvers), Required)
+	if r.Group != "" {
+		fmt.Fprintf(&b, "approvers are members of: %s\n", r.Group)
+	}
 	fmt.Fprintf(&b, "policy: %s\nnonce: %s\n", r.Policy, r.Nonce)
 	fmt.Fprintf(&b, "asked: %s\nexpires: %s\n", stamp(r.CreatedAt), stamp(r.ExpiresAt))
 	fmt.Fprintf(&b, "reason: %s\n\n%s", oneLine(r.Reason), r.Subject.Text)

@@ -19,6 +19,12 @@ type Store interface {
 	Update(ctx context.Context, id string, change func(Request) (Request, []Event, error)) (Request, error)
 }
 
+// Roster knows who the approvers are right now, where that is a group that
+// others keep. It returns a *Refusal CodeLookup when it couldn't find out.
+type Roster interface {
+	Approvers(ctx context.Context) ([]Person, error)
+}
+
 // Directory knows whether a person's account may vote right now. It returns
 // nil, a *Refusal CodeAccount (deactivated, guest, bot, other team), or a
 // *Refusal CodeLookup when it couldn't find out.

@@ -218,3 +218,18 @@ const maxHistoryPages = 25 // 5,000 messages
 func withTimeout(ctx context.Context, method string) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("%s didn't answer within %s", method, callTimeout))
 }
+
+// members lists the user ids in a user group; a group that isn't there any more,
+// or is disabled, has none.
+func (c *client) members(ctx context.Context, group string) ([]string, error) {
+	ctx, cancel := withTimeout(ctx, "usergroups.users.list")
+	defer cancel()
+	users, err := c.api.GetUserGroupMembersContext(ctx, group)
+	switch {
+	case apiCode(err) == "no_such_subteam":
+		return nil, nil
+	case err == nil && users == nil:
+		err = errNoAnswer
+	}
+	return users, failed(ctx, "usergroups.users.list", err)
+}

@@ -3,6 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -155,17 +156,38 @@ func verdict(l actions.Loss, headline string, asOf time.Time) markup {
 	return m
 }
 
-// person names somebody without calling on them.
+// person names somebody; without calling on them where they have a name of
+// ours. An account without one shows the name that Slack has for it.
 func person(p approvals.Person) markup {
 	if p == "" {
 		return "twokey"
 	}
+	if _, user, nameless := parseStranger(p); nameless {
+		return mention(user)
+	}
 	return say("*%s*", string(p))
 }
+
+// shortName is person for places that know no markup.
+func shortName(p approvals.Person) string {
+	if _, user, nameless := parseStranger(p); nameless {
+		return user
+	}
+	return string(p)
+}
+
+var namelessPerson = regexp.MustCompile(`\b` + strangerPrefix + `[TE][A-Z0-9]+/([UW][A-Z0-9]+)\b`)
+
+// named lets accounts without a name of ours, in a text made elsewhere, be shown
+// with the name that Slack has for them.
+func named(m markup) markup { return markup(namelessPerson.ReplaceAllString(string(m), "<@$1>")) }
 
 // call names somebody so that Slack notifies them.
 func (p People) call(who approvals.Person) markup {
 	m := person(who)
+	if _, _, nameless := parseStranger(who); nameless {
+		return m
+	}
 	for _, user := range p.Accounts(who) {
 		m += say(" %s", mention(user))
 	}

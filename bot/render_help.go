@@ -32,7 +32,7 @@ func pairNames(pairs []actions.Pair) string {
 // refusalMessage is what the person who asked sees instead of what was asked.
 func refusalMessage(r *approvals.Refusal, link string) message {
 	p := &page{}
-	p.must(say(":no_entry_sign: %s", r.Message))
+	p.must(named(say(":no_entry_sign: %s", r.Message)))
 	if r.Request != "" {
 		p.section(requestLink(r.Request, link))
 	}

@@ -57,7 +57,7 @@ func (v view) standing() markup {
 		return "stale, nothing was done"
 	}
 	if r.EndedBy != "" {
-		return say("%s by %s", string(r.State), string(r.EndedBy))
+		return say("%s by %s", string(r.State), shortName(r.EndedBy))
 	}
 	return esc(string(r.State))
 }
@@ -112,7 +112,7 @@ func (v view) end(p *page) {
 func eachLine(s string) []markup {
 	var lines []markup
 	for l := range strings.Lines(s) {
-		lines = append(lines, say("• %s", l))
+		lines = append(lines, named(say("• %s", l)))
 	}
 	return lines
 }
