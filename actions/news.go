@@ -7,9 +7,10 @@ const (
 	NewsAlert     = "alert"     // data: Alert
 	NewsRecovered = "recovered" // data: Alert
 	NewsReport    = "report"    // data: HealthReport
-	NewsPolicy    = "policy"    // data: PolicyChange
 	NewsPaused    = "paused"    // data: PauseChange
 	NewsResumed   = "resumed"   // data: PauseChange
+	NewsPolicy    = "policy"    // data: PolicyChange; requests of before are void
+	NewsApprovers = "approvers" // data: PolicyChange; of a group's members, requests of before stand
 )
 
 // Alert is what an alert or a recovery tells.

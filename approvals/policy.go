@@ -26,8 +26,9 @@ type Person string
 // either.
 type Policy struct {
 	Approvers      []Person
-	Group          string        // names where Approvers come from; "" for a fixed list
-	AllowRequester bool          // the requester's own approval counts as one of the two
+	Group          string // names where Approvers come from; "" for a fixed list
+	AllowRequester bool   // the requester's own approval counts as one of the two
+	Factor         FactorRule
 	Expiry         time.Duration // from asking to the end of votes
 	HoldExpiry     time.Duration // from held to its lapse
 }
@@ -40,6 +41,9 @@ func (p Policy) Version() string {
 		who = fmt.Sprintf("group %q", p.Group)
 	}
 	text := fmt.Sprintf("%s|%t|%s|%s", who, p.AllowRequester, p.Expiry, p.HoldExpiry)
+	if p.Factor.On() {
+		text += "|" + string(p.Factor)
+	}
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:6])
 }

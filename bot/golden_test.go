@@ -379,6 +379,7 @@ func TestTheOtherMessages(t *testing.T) {
 		"paused":         news("paused", `{"pair":"orders","paused":{"by":"dba-1","at":"2026-03-14T12:00:00Z","why":"disk of dc2 is being replaced"},"via":"slack"}`),
 		"resumed":        bot.RenderNews(approvals.Event{Seq: 10, At: noon.Add(2 * time.Hour), Actor: "dba-2", Kind: "resumed", Data: json.RawMessage(`{"pair":"orders","paused":{"by":"dba-1","at":"2026-03-14T12:00:00Z","why":"disk of dc2 is being replaced"},"why":"done","via":"slack"}`)}),
 		"garbage_paused": news("paused", `"no"`),
+		"approvers":      news("approvers", `{"old":"","new":"group S0OPS, approvers: dba-1 (U0DBA00001) slack:T0TWOKEY01/U0NAMELESS"}`),
 		"comparison": bot.RenderComparison(actions.Comparison{Pair: "orders", Primary: "dc1", Standby: "dc2", CheckedAt: noon, Tables: []actions.TableCompare{
 			{Table: "orders", PrimaryRows: 1200, StandbyRows: 1200, SumsEqual: true}, {Table: "audit", PrimaryRows: 10, StandbyRows: -1}}}),
 	}

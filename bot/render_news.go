@@ -23,7 +23,7 @@ const limitPolicy = 1200 // of either description of a policy
 // posted says whether an event is a message of its own.
 func posted(kind string) bool {
 	switch kind {
-	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy, actions.NewsPaused, actions.NewsResumed:
+	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy, actions.NewsApprovers, actions.NewsPaused, actions.NewsResumed:
 		return true
 	}
 	return false
@@ -44,9 +44,11 @@ func newsMessage(e approvals.Event) message {
 	case actions.NewsRecovered:
 		n.recovered(p, e.At)
 	case actions.NewsPolicy:
-		p.header("The approval policy changed")
-		p.must(say("*Was:* %s\n*Is:* %s", escUpTo(orElse(n.Old, "nothing"), limitPolicy), escUpTo(orElse(n.New, "nothing"), limitPolicy)))
+		n.changed(p, "The approval policy changed")
 		p.section("Requests that were made before are void; ask again.")
+	case actions.NewsApprovers:
+		n.changed(p, "The approvers changed")
+		p.section("Who is new decides on what is asked from now on; who is gone decides on nothing any more.")
 	default:
 		n.report(p)
 	}
@@ -69,6 +71,12 @@ func rawNews(e approvals.Event) message {
 	p.header("News of kind %s", e.Kind)
 	p.must(pre(string(e.Data), limitSection))
 	return p.message()
+}
+
+// changed says what was, and what is.
+func (n news) changed(p *page, title string) {
+	p.header("%s", title)
+	p.must(named(say("*Was:* %s\n*Is:* %s", escUpTo(orElse(n.Old, "nothing"), limitPolicy), escUpTo(orElse(n.New, "nothing"), limitPolicy))))
 }
 
 func (n news) alert(p *page) {

@@ -3,6 +3,8 @@ package config_test
 import (
 	"strings"
 	"testing"
+
+	"twokey/config"
 )
 
 // What is unusual, but right.
@@ -31,6 +33,7 @@ func TestParseAccepts(t *testing.T) {
 		"a byte order mark":                   {"# Configuration of the twokey bot.", "\ufeff# Configuration of the twokey bot."},
 		"an account that nothing needs":       {sampleEndpoint, ""},
 		"no driver":                           {"        driver:\n", "        # driver:\n"},
+		"codes of those who have them":        {"otp: off", "otp: optional"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -44,5 +47,17 @@ func TestParseAccepts(t *testing.T) {
 			}
 			parsed(t, text)
 		})
+	}
+}
+
+// A group instead of a list; its members may have names.
+func TestParseAcceptsAGroup(t *testing.T) {
+	t.Parallel()
+	before, rest, _ := strings.Cut(config.Sample(), "  approvers:\n")
+	_, after, _ := strings.Cut(rest, "  allow_requester:")
+	p := parsed(t, before+"  approver_group: S0123ABCD\n  allow_requester:"+after).Policy
+	domain := p.Domain()
+	if err := domain.Validate(); err != nil || domain.Group != "S0123ABCD" || len(domain.Approvers) != 0 || p.Accounts()["oncall"] != "U0123DDDD" {
+		t.Errorf("%+v, %v", domain, err)
 	}
 }

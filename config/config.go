@@ -50,10 +50,14 @@ func (Slack) JSONSchemaExtend(s *jsonschema.Schema) {
 
 // Policy is the two-person rule's settings; that it takes two is none of them.
 type Policy struct {
-	Approvers      []Approver `yaml:"approvers" validate:"min=1,dive" jsonschema:"required" jsonschema_description:"The people whose approval counts. Three at least, or two with allow_requester."`
+	Approvers      []Approver `yaml:"approvers,omitempty" validate:"dive" jsonschema_description:"The people whose approval counts. Three at least, or two with allow_requester. Left out where approver_group is set."`
+	ApproverGroup  string     `yaml:"approver_group,omitempty" validate:"omitempty,usergroup" jsonschema_description:"Id of the Slack user group whose members' approval counts, S…, instead of approvers. Whoever may edit the group in Slack says who that is."`
+	People         []Approver `yaml:"people,omitempty" validate:"dive" jsonschema_description:"Names for further accounts, in messages and in the audit log. They give nobody a vote."`
 	AllowRequester bool       `yaml:"allow_requester" jsonschema_description:"Whether the requester's own approval counts as one of the two."`
 	Expiry         Duration   `yaml:"expiry" validate:"span=1s 7d" jsonschema_description:"How long a request stands, from asking to the end of votes."`
 	HoldExpiry     Duration   `yaml:"hold_expiry" validate:"span=1s 24h" jsonschema_description:"How long an execution on hold waits for the typed statement before it is taken back."`
+	OTP            string     `yaml:"otp" validate:"required,otprule" jsonschema_description:"Whether an approval needs a one-time code besides: off, optional (of those who are enrolled) or required."`
+	OTPKey         Ref        `yaml:"otp_key,omitempty" validate:"optionalref" jsonschema_description:"Where the key stands under which the store keeps the codes' secrets, 32 characters at least. Needed unless otp is off."`
 }
 
 // Approver is one person: the name under which votes are recorded, and the

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"time"
 
 	"twokey/actions"
@@ -14,15 +15,15 @@ func (p Policy) Domain() approvals.Policy {
 		people[i] = approvals.Person(who.Name)
 	}
 	return approvals.Policy{
-		Approvers: people, AllowRequester: p.AllowRequester,
+		Approvers: people, Group: p.ApproverGroup, AllowRequester: p.AllowRequester, Factor: approvals.FactorRule(p.OTP),
 		Expiry: time.Duration(p.Expiry), HoldExpiry: time.Duration(p.HoldExpiry),
 	}
 }
 
-// Accounts gives each approver's Slack member id.
+// Accounts gives the Slack member id of everybody who has a name here.
 func (p Policy) Accounts() map[approvals.Person]string {
-	accounts := make(map[approvals.Person]string, len(p.Approvers))
-	for _, who := range p.Approvers {
+	accounts := make(map[approvals.Person]string, len(p.Approvers)+len(p.People))
+	for _, who := range slices.Concat(p.Approvers, p.People) {
 		accounts[approvals.Person(who.Name)] = who.Slack
 	}
 	return accounts

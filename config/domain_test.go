@@ -15,7 +15,7 @@ func TestDomainTypes(t *testing.T) {
 	t.Parallel()
 	c := parsed(t, config.Sample())
 	policy := approvals.Policy{
-		Approvers: []approvals.Person{"dba-1", "dba-2", "manager"}, Expiry: 30 * time.Minute, HoldExpiry: 15 * time.Minute,
+		Approvers: []approvals.Person{"dba-1", "dba-2", "manager"}, Factor: approvals.FactorOff, Expiry: 30 * time.Minute, HoldExpiry: 15 * time.Minute,
 	}
 	pairs := []actions.Pair{{
 		Name: "orders", Database: "orders", SSLMode: "verify-full", User: "orders_app",
@@ -30,7 +30,7 @@ func TestDomainTypes(t *testing.T) {
 		"timeouts":   {actions.DefaultTimeouts(), c.Timeouts.Domain()},
 		"thresholds": {actions.DefaultThresholds(), c.Thresholds.Domain()},
 		"accounts": {
-			map[approvals.Person]string{"dba-1": "U0123AAAA", "dba-2": "U0123BBBB", "manager": "U0123CCCC"}, c.Policy.Accounts(),
+			map[approvals.Person]string{"dba-1": "U0123AAAA", "dba-2": "U0123BBBB", "manager": "U0123CCCC", "oncall": "U0123DDDD"}, c.Policy.Accounts(),
 		},
 	} {
 		if diff := cmp.Diff(row[0], row[1]); diff != "" {

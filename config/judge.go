@@ -39,18 +39,37 @@ func (s *source) judgeTransport(c Slack) {
 
 // judgePeople refuses one person under two names, and too few of them.
 func (s *source) judgePeople(p Policy) {
-	names, accounts := map[string]int{}, map[string]int{}
-	for i, who := range p.Approvers {
-		key := fmt.Sprintf("policy.approvers[%d]", i)
-		if first, dup := seen(names, strings.ToLower(who.Name), i); dup {
-			s.reportKey(key+".name", fmt.Sprintf("is %q, as is approver %d: two people need two names", who.Name, first+1), "")
-		}
-		if first, dup := seen(accounts, who.Slack, i); dup {
-			s.reportKey(key+".slack", fmt.Sprintf("is the account of %s (approver %d) too: one person can't approve twice", p.Approvers[first].Name, first+1), memberHint)
-		}
+	names, accounts := map[string]string{}, map[string]string{}
+	s.judgeNames("policy.approvers", p.Approvers, names, accounts)
+	s.judgeNames("policy.people", p.People, names, accounts)
+	if p.OTP != string(approvals.FactorOff) && p.OTPKey.IsZero() {
+		s.reportKey("policy.otp_key", "is missing: without it no code's secret can be kept", refHint)
+	}
+	switch {
+	case p.ApproverGroup != "" && len(p.Approvers) > 0:
+		s.reportKey("policy.approver_group", "stands beside approvers: either a list says who may approve, or a group does", "names for the group's members belong into people")
+		return
+	case p.ApproverGroup == "" && len(p.Approvers) == 0:
+		s.reportKey("policy.approvers", "must have at least one entry", "or name a user group as approver_group")
+		return
 	}
 	if refused, ok := errors.AsType[*approvals.Refusal](p.Domain().Validate()); ok {
 		s.reportKey("policy.approvers", "can't ever be enough: "+refused.Message, "")
+	}
+}
+
+// judgeNames looks at one list; names and accounts hold the key of each seen
+// before.
+func (s *source) judgeNames(list string, people []Approver, names, accounts map[string]string) {
+	for i, who := range people {
+		key := fmt.Sprintf("%s[%d]", list, i)
+		if first, dup := names[strings.ToLower(who.Name)]; dup {
+			s.reportKey(key+".name", fmt.Sprintf("is %q, as is %s: two people need two names", who.Name, first), "")
+		}
+		if first, dup := accounts[who.Slack]; dup {
+			s.reportKey(key+".slack", fmt.Sprintf("is the account of %s too: one person can't approve twice", first), memberHint)
+		}
+		names[strings.ToLower(who.Name)], accounts[who.Slack] = key, key
 	}
 }
 

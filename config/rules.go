@@ -53,6 +53,11 @@ func textRules() map[string]rule { //nolint:funlen // a table
 			hint: memberHint,
 		},
 		"transport": {pattern: `^(http|socket)$`, says: "must be http or socket"},
+		"usergroup": {
+			pattern: `^S[A-Z0-9]{6,}$`, says: "must be the id of a user group (S…), not its handle",
+			hint: "in Slack: People, User groups, the group, the three dots, Copy group ID",
+		},
+		"otprule": {pattern: `^(off|optional|required)$`, says: "must be off, optional or required"},
 		"apiurl": {
 			ok: apiURL, says: "must be an https:// address (http:// only on this machine), without query, user or password",
 			hint: "the real one is " + defaultAPIURL, hide: true,

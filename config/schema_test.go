@@ -110,7 +110,7 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 		keys    string
 	}{
 		"file": {s, "pairs policy slack"}, "slack": {s.Properties["slack"], "channel team token"},
-		"policy": {s.Properties["policy"], "approvers"}, "schedule": {s.Properties["schedule"], ""},
+		"policy": {s.Properties["policy"], ""}, "schedule": {s.Properties["schedule"], ""},
 		"approver": {s.Properties["policy"].Properties["approvers"].Items, "name slack"},
 		"pair":     {pair, "database name nodes"}, "node": {node, "host name"},
 		"vultr": {s.Properties["vultr"], "api_key"}, "instance": {node.Properties["driver"].Properties["vultr"], "instance"},

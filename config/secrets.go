@@ -17,6 +17,7 @@ type Secrets struct {
 	SigningSecret secret.Text               // none over Socket Mode
 	AppToken      secret.Text               // none over HTTP
 	VultrKey      secret.Text               // none without an account
+	OTPKey        secret.Text               // none without one in the file
 	passwords     map[[2]string]secret.Text // by pair and node
 }
 
@@ -44,6 +45,7 @@ func (c Config) Secrets(lookup func(string) (string, bool)) (Secrets, error) {
 	r := reader{lookup: lookup}
 	out := Secrets{passwords: map[[2]string]secret.Text{}}
 	out.SlackToken = r.ref("slack.token", c.Slack.Token)
+	out.OTPKey = r.ref("policy.otp_key", c.Policy.OTPKey)
 	if c.Slack.Socket() {
 		out.AppToken = r.ref("slack.app_token", c.Slack.AppToken)
 	} else {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+
+	"twokey/approvals"
 )
 
 // Cursor says up to which event somebody, by name, has delivered the audit
@@ -80,6 +82,30 @@ func (s *Store) Setting(ctx context.Context, key string) (value string, found bo
 // that a change can be noticed at the next start; "" removes it.
 func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	return s.setText(ctx, bucketSettings, key, value)
+}
+
+// ChangeSetting lets change make a setting's next value and what there is to tell
+// about it, in one transaction. The same value costs no write, and then nothing
+// is told.
+func (s *Store) ChangeSetting(ctx context.Context, key string, change func(was string, known bool) (is string, events []approvals.Event)) error {
+	if err := name("key", key); err != nil {
+		return err
+	}
+	return skipUnchanged(s.write(ctx, func(tx *bbolt.Tx) error {
+		settings := in(tx, bucketSettings)
+		was, err := get(settings, []byte(key))
+		if err != nil {
+			return err
+		}
+		is, events := change(string(was), was != nil)
+		if was != nil && is == string(was) {
+			return errUnchanged
+		}
+		if err := put(settings, []byte(key), []byte(is)); err != nil {
+			return err
+		}
+		return appendEvents(tx, events)
+	}))
 }
 
 func (s *Store) text(ctx context.Context, bucket, key string) (value string, found bool, err error) {

@@ -29,7 +29,11 @@ func newConfigCheck() *cobra.Command {
 			if err := findsAll(cfg); err != nil {
 				return fmt.Errorf("%s is well written, but refers to what is not there:\n%w", args[0], err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is fine: %d pairs, %d approvers.\n", args[0], len(cfg.Pairs), len(cfg.Policy.Approvers))
+			who := fmt.Sprintf("%d approvers", len(cfg.Policy.Approvers))
+			if group := cfg.Policy.ApproverGroup; group != "" {
+				who = "approvers from user group " + group
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is fine: %d pairs, %s.\n", args[0], len(cfg.Pairs), who)
 			return err
 		},
 	}

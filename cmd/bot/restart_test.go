@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -10,12 +11,21 @@ import (
 // newServed opens a world whose bot is `bot serve` in a process of its own.
 func newServed(t *testing.T) (w *world, restart func()) {
 	t.Helper()
+	return newServedAs(t, func(text string) string { return text })
+}
+
+// newServedAs is newServed with another configuration.
+func newServedAs(t *testing.T, edit func(string) string) (w *world, restart func()) {
+	t.Helper()
 	w = newClosed(t)
 	for _, step := range []stepFunc{w.openKeeper, w.openPair, w.openSlack, w.openLoad} {
 		w.must(step(w.ctx()))
 	}
 	path, err := w.writeConfig()
 	w.must(err)
+	text, err := os.ReadFile(path)
+	w.must(err)
+	w.must(os.WriteFile(path, []byte(edit(string(text))), 0o600))
 	var served *program
 	restart = func() {
 		t.Helper()

@@ -30,6 +30,7 @@ type service struct {
 	cfg       config.Config
 	store     *store.Store
 	directory *bot.Directory
+	roster    approvals.Roster // nil where the approvers are a list
 	desk      *actions.Desk
 	bot       *bot.Bot
 	watch     *watch.Watch
@@ -102,7 +103,7 @@ func (s *service) openDesk(secrets config.Secrets, test seams) error {
 	}
 	s.desk, err = actions.NewDesk(actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
-		Directory: s.directory, Store: s.store, Journal: journal, Memory: s.store,
+		Directory: s.directory, Roster: s.roster, Store: s.store, Journal: journal, Memory: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
 		Log: s.log, At: test.at,
@@ -121,7 +122,11 @@ func (s *service) openBot(secrets config.Secrets) (err error) {
 }
 
 func (s *service) openDirectory(secrets config.Secrets) (err error) {
-	s.directory, err = bot.NewDirectory(s.slackOptions(secrets))
+	if s.directory, err = bot.NewDirectory(s.slackOptions(secrets)); err != nil || s.cfg.Policy.ApproverGroup == "" {
+		return err
+	}
+	group, err := bot.NewRoster(s.slackOptions(secrets), s.cfg.Policy.ApproverGroup)
+	s.roster = roster{group, s}
 	return err
 }
 
@@ -193,6 +198,7 @@ func (s *service) run(ctx context.Context) error {
 	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.asking(), s.store)) })
 	inward.Go(func() error { return s.desk.Run(ictx) })
 	inward.Go(func() error { return s.watch.Run(ictx) })
+	inward.Go(func() error { return s.watchRoster(ictx) })
 	err := inward.Wait()
 	stopDelivery()
 	return errors.Join(err, outward.Wait())

@@ -189,6 +189,36 @@ func testTexts(t *testing.T, b bundle) {
 	}
 }
 
+func testChangeSetting(t *testing.T, b bundle) {
+	told := func(is string) (was string, known bool) {
+		t.Helper()
+		must(t, b.ChangeSetting(t.Context(), "policy", func(old string, there bool) (string, []approvals.Event) {
+			was, known = old, there
+			return is, []approvals.Event{{Subject: "bot", Kind: "policy", Data: []byte(fmt.Sprintf("%q", is))}}
+		}))
+		return was, known
+	}
+	for i, row := range []struct {
+		is, was string
+		known   bool
+		events  int
+	}{{"one", "", false, 1}, {"one", "one", true, 1}, {"two", "one", true, 2}, {"two", "two", true, 2}, {"one", "two", true, 3}} {
+		was, known := told(row.is)
+		if n := len(b.events(t)); was != row.was || known != row.known || n != row.events {
+			t.Errorf("%d: was %q (%t), %d events", i, was, known, n)
+		}
+	}
+	if v, _, err := b.Setting(t.Context(), "policy"); v != "one" || err != nil {
+		t.Errorf("kept as %q, %v", v, err)
+	}
+	err := b.ChangeSetting(t.Context(), "policy", func(string, bool) (string, []approvals.Event) {
+		return "three", []approvals.Event{{Kind: "no subject"}}
+	})
+	if v, _, _ := b.Setting(t.Context(), "policy"); err == nil || v != "one" {
+		t.Errorf("half of it is stored: %q, %v", v, err)
+	}
+}
+
 func testSeen(t *testing.T, b bundle) {
 	first := func(key string) bool {
 		t.Helper()
@@ -328,10 +358,13 @@ func testContext(t *testing.T, b bundle) {
 func calls(ctx context.Context, b bundle, name string) map[string]func() error {
 	event := []approvals.Event{{Subject: name, Kind: "x"}}
 	out := map[string]func() error{
-		"append":     func() error { return b.Append(ctx, event) },
-		"advance":    func() error { return b.Advance(ctx, name, 1) },
-		"set place":  func() error { return b.SetPlace(ctx, name, "x") },
-		"setting":    func() error { return b.SetSetting(ctx, name, "x") },
+		"append":    func() error { return b.Append(ctx, event) },
+		"advance":   func() error { return b.Advance(ctx, name, 1) },
+		"set place": func() error { return b.SetPlace(ctx, name, "x") },
+		"setting":   func() error { return b.SetSetting(ctx, name, "x") },
+		"change setting": func() error {
+			return b.ChangeSetting(ctx, name, func(string, bool) (string, []approvals.Event) { return "x", nil })
+		},
 		"revise":     func() error { _, err := b.Revise(ctx, name, same); return err },
 		"add sample": func() error { return b.AddSample(ctx, name, actions.Sample{At: b.clock.Now()}) },
 		"cursor":     func() error { _, err := b.Cursor(ctx, name); return err },

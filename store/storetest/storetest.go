@@ -32,6 +32,7 @@ type Store interface {
 	SetPlace(ctx context.Context, subject, place string) error
 	Setting(ctx context.Context, key string) (string, bool, error)
 	SetSetting(ctx context.Context, key, value string) error
+	ChangeSetting(ctx context.Context, key string, change func(was string, known bool) (is string, events []approvals.Event)) error
 	Seen(ctx context.Context, key string, ttl time.Duration) (bool, error)
 	Subscribe() (wake <-chan struct{}, cancel func())
 }
@@ -70,6 +71,7 @@ func Run(t *testing.T, open Make) {
 		"sample age":    testSampleAge,
 		"outbox":        testOutbox,
 		"texts":         testTexts,
+		"a setting":     testChangeSetting,
 		"seen":          testSeen,
 		"wake-up":       testWake,
 		"concurrency":   testConcurrency,
