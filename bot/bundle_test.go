@@ -3,10 +3,12 @@ package bot_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +23,17 @@ import (
 	"twokey/secret"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		code = scopesFit()
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 const (
 	team    = "T0TWOKEY01"
@@ -105,8 +117,9 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	b := &bundle{t: t, ctx: ctx, logs: &logs{}, client: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(b.client.CloseIdleConnections)
 	s.sim.SocketMode = s.socket
+	s.asInstalled()
 	b.Workspace = slacksim.New(s.sim)
-	t.Cleanup(func() { _ = b.Close() })
+	t.Cleanup(func() { noteCalls(b.Snapshot(), s.sim); _ = b.Close() })
 	var err error
 	if b.base, err = b.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -116,6 +129,22 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	b.setup = s
 	b.startBot()
 	return b
+}
+
+// asInstalled gives the app what its manifest asks for, and no more: a method
+// without its scope fails as it would in Slack.
+func (s *setup) asInstalled() {
+	private := false
+	for _, c := range s.sim.Channels {
+		private = private || (c.ID == ops && c.Private)
+	}
+	o := bot.ManifestOptions{Private: private}
+	if s.sim.Scopes == nil {
+		s.sim.Scopes = o.Scopes()
+	}
+	if s.sim.Events == nil {
+		s.sim.Events = o.Events()
+	}
 }
 
 // startBot serves a bot on the bundle's store, as after a restart when it is

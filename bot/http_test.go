@@ -34,7 +34,9 @@ func (b *bundle) send(path string, h http.Header, body []byte) (int, string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	req.Header = h
+	if req.Header = h; h == nil {
+		req.Header = http.Header{}
+	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := b.client.Do(req)
 	if err != nil {

@@ -16,6 +16,7 @@ func overSocketMode(t testing.TB) bool { return strings.HasPrefix(t.Name(), "Tes
 // bothTransports are the tests that speak to the bot only through the workspace.
 // Each runs by itself over HTTP, and once more here.
 var bothTransports = map[string]func(*testing.T){
+	"TestAPrivateChannelWorksWithItsOwnManifest":                       TestAPrivateChannelWorksWithItsOwnManifest,
 	"TestAPauseSaysWhatItDoesNotStop":                                  TestAPauseSaysWhatItDoesNotStop,
 	"TestAPauseDeliveredTwiceIsOne":                                    TestAPauseDeliveredTwiceIsOne,
 	"TestAPairIsPausedAndResumedByOneApprover":                         TestAPairIsPausedAndResumedByOneApprover,
@@ -74,6 +75,7 @@ var bothTransports = map[string]func(*testing.T){
 
 // oneTransport are the tests of what only one transport has, with the reason.
 var oneTransport = map[string]string{
+	"TestManifestNamesWhatIsDelivered":                              "addresses of HTTP",
 	"TestReadinessNamesTheTransport":                                "compares both",
 	"TestNoCommandIsLostWhileConnectionsAreReplaced":                "connections",
 	"TestWhatIsInHandIsAcknowledgedOverTheConnectionThatLeaves":     "connections",

@@ -49,6 +49,41 @@ func methods() map[string]method {
 	}
 }
 
+// Scopes gives every method of the simulated Web API with the scope that it
+// needs of the bot token, "" for none. Reading a private channel or a direct
+// message needs groups:… or im:… in place of channels:….
+func Scopes() map[string]string {
+	out := map[string]string{}
+	for name, m := range methods() {
+		if !m.app {
+			out[name] = m.scope
+		}
+	}
+	return out
+}
+
+// EventScopes gives every event subscription with the scope that it needs.
+func EventScopes() map[string]string {
+	return map[string]string{
+		"app_home_opened": "", "message.channels": "channels:history", "message.groups": "groups:history", "message.im": "im:history",
+	}
+}
+
+// scopeFor is what a call needs: reading depends on the kind of conversation.
+func (w *Workspace) scopeFor(m method, channelID string) string {
+	what, reading := strings.CutPrefix(m.scope, "channels:")
+	if !reading {
+		return m.scope
+	}
+	switch c := w.Snapshot().st.channels[channelID]; {
+	case c.Direct != "":
+		return "im:" + what
+	case c.Private:
+		return "groups:" + what
+	}
+	return m.scope
+}
+
 // call is one request to the Web API.
 type call struct {
 	name string
@@ -120,8 +155,8 @@ func (w *Workspace) invoke(r *http.Request, name string) (reply, int, error) {
 	if wait := w.limited(name, m, arguments.str("channel")); wait > 0 {
 		return nil, http.StatusTooManyRequests, &rateLimited{wait}
 	}
-	if m.scope != "" && !slices.Contains(w.opt.Scopes, m.scope) {
-		extra := reply{"needed": m.scope, "provided": strings.Join(w.opt.Scopes, ",")}
+	if scope := w.scopeFor(m, arguments.str("channel")); scope != "" && !slices.Contains(w.opt.Scopes, scope) {
+		extra := reply{"needed": scope, "provided": strings.Join(w.opt.Scopes, ",")}
 		return nil, http.StatusOK, &apiError{code: "missing_scope", extra: extra}
 	}
 	out, err := m.do(w, &call{name: name, args: arguments, base: baseOf(r)})

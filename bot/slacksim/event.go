@@ -33,10 +33,13 @@ func eventRequest(kind string, body []byte, header http.Header) outgoing {
 // emitMessage tells the app of a change to a message: subtype "" for a new one.
 func (w *Workspace) emitMessage(subtype string, now, before Message) {
 	subscription, kind := "message.channels", "channel"
-	if c, ok := w.Snapshot().st.channels[now.Channel]; ok && c.Direct != "" {
+	switch c := w.Snapshot().st.channels[now.Channel]; {
+	case c.Direct != "":
 		subscription, kind = "message.im", "im"
-	} else if !c.BotMember {
+	case !c.BotMember:
 		return
+	case c.Private:
+		subscription, kind = "message.groups", "group"
 	}
 	event := now.wire(w.opt.Team, true)
 	if subtype != "" {
@@ -55,6 +58,9 @@ func (w *Workspace) emitMessage(subtype string, now, before Message) {
 // emit delivers an event in the background if the app subscribed to it.
 func (w *Workspace) emit(subscription string, event map[string]any) {
 	if !slices.Contains(w.opt.Events, subscription) || !w.reachable() {
+		return
+	}
+	if scope := EventScopes()[subscription]; scope != "" && !slices.Contains(w.opt.Scopes, scope) {
 		return
 	}
 	id := w.newID("Ev")

@@ -60,12 +60,14 @@ const (
 func DefaultScopes() []string {
 	return []string{
 		"channels:history", "channels:read", "chat:write", "commands", "files:read", "files:write",
-		"im:write", "usergroups:read", "users:read",
+		"groups:history", "groups:read", "im:history", "im:read", "im:write", "usergroups:read", "users:read",
 	}
 }
 
 // DefaultEvents are the event subscriptions unless Options says otherwise.
-func DefaultEvents() []string { return []string{"app_home_opened", "message.channels"} }
+func DefaultEvents() []string {
+	return []string{"app_home_opened", "message.channels", "message.groups"}
+}
 
 // SlashCommand is a command as the app registered it. Examples are offered on
 // the page, complete lines to send.

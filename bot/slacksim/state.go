@@ -85,6 +85,9 @@ func (s *Snapshot) Home(userID string) (View, bool) { v, ok := s.st.homes[userID
 // Calls counts the requests made to a Web API method since the start.
 func (s *Snapshot) Calls(method string) int { return s.st.counts[method] }
 
+// Methods are those of the Web API that were called, sorted.
+func (s *Snapshot) Methods() []string { return slices.Sorted(maps.Keys(s.st.counts)) }
+
 // Acts are what people did, oldest first.
 func (s *Snapshot) Acts() []Act { return s.st.acts }
 
