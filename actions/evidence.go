@@ -81,6 +81,7 @@ type Remembered struct {
 	HealthSince  time.Time `json:"health_since,omitzero"`
 	IncidentAt   time.Time `json:"incident_at,omitzero"` // since when people have been told that something is wrong
 	Paused       *Paused   `json:"paused,omitempty"`     // nil: the pair is not paused
+	Replaying    *Waymark  `json:"replaying,omitempty"`  // what the standby had not replayed when it was last looked at
 }
 
 // Gone is what was seen since the primary last answered. A standby goes on

@@ -40,6 +40,7 @@ func Remembering(e Evidence) Remembered {
 	m.Gone = goneSince(e, r)
 	m.Latch, m.Voided = renew(m, e, r)
 	m.Unprotected = unprotectedSince(m, r, e)
+	m.Replaying = r.waymark(m.Replaying, e.At)
 	return m
 }
 

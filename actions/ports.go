@@ -274,7 +274,8 @@ type Memory interface {
 	Revise(ctx context.Context, pair string, change func(Remembered) (Remembered, []approvals.Event)) (Remembered, error)
 }
 
-// Samples keeps the compact history from which charts and metrics are made.
+// Samples keeps the compact history from which charts and metrics are made. What
+// is older than about a day may be merged, see MergeSamples.
 type Samples interface {
 	AddSample(ctx context.Context, pair string, s Sample) error
 	Samples(ctx context.Context, pair string, since time.Time) ([]Sample, error)
@@ -290,4 +291,6 @@ type Sample struct {
 	Replay    *uint64   `json:"r,omitempty"` // bytes behind the primary
 	SlotBytes *uint64   `json:"b,omitempty"` // WAL held by the standby's slot
 	Waiters   *int      `json:"q,omitempty"` // sessions waiting for the standby
+
+	Behind *time.Duration `json:"d,omitempty"` // age of the oldest change not replayed; known only while bytes are behind
 }

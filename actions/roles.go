@@ -53,7 +53,7 @@ func (r roles) judgeHealth(e Evidence) Health {
 		return HealthHalfSeen
 	case e.HasMemory && !latchHolds(e.Memory.Latch, r):
 		return HealthArming
-	case r.replayBehind() > e.Thresholds.LagBytes:
+	case r.replayBehind() > e.Thresholds.LagBytes, r.lateBy(e) > e.Thresholds.LagTime:
 		return HealthLagging
 	}
 	return HealthOK

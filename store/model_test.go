@@ -75,7 +75,7 @@ func newModel(t *testing.T, rt *rapid.T, path string) *model {
 }
 
 func (m *model) open(rt *rapid.T) {
-	s, err := store.Open(m.path, store.Options{Now: m.clock.Now, LockTimeout: time.Minute})
+	s, err := store.Open(m.path, store.Options{Now: m.clock.Now, LockTimeout: time.Minute, SampleFull: 1000 * time.Hour})
 	if err != nil {
 		rt.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type Options struct {
 	Log         *slog.Logger     // default: nothing is logged
 	LockTimeout time.Duration    // how long Open waits for another process to let go; default 2 s
 	SampleAge   time.Duration    // samples older than this are pruned; default 90 days
+	SampleFull  time.Duration    // samples older than this are merged, one for each five minutes; default 25 hours
 }
 
 func (o Options) withDefaults() Options {
@@ -33,6 +34,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = 2 * time.Second
+	}
+	if o.SampleFull <= 0 {
+		o.SampleFull = 25 * time.Hour
 	}
 	if o.SampleAge <= 0 {
 		o.SampleAge = 90 * 24 * time.Hour

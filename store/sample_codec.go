@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"time"
 
 	"twokey/actions"
 )
@@ -16,6 +18,7 @@ const (
 	hasReplay
 	hasSlot
 	hasWaiters
+	hasBehind
 )
 
 var errSample = errors.New("it ends too early, or goes on too long")
@@ -35,6 +38,10 @@ func encodeSample(s actions.Sample) []byte {
 	if s.Waiters != nil {
 		out[0] |= hasWaiters
 		out = binary.AppendVarint(out, int64(*s.Waiters))
+	}
+	if s.Behind != nil {
+		out[0] |= hasBehind
+		out = binary.AppendUvarint(out, uint64(max(0, s.Behind.Microseconds())))
 	}
 	return out
 }
@@ -59,6 +66,10 @@ func decodeSample(raw []byte) (actions.Sample, error) {
 		d.skip(size)
 		waiters := int(n)
 		s.Waiters = &waiters
+	}
+	if us := d.number(flags & hasBehind); us != nil {
+		behind := time.Duration(min(*us, math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
+		s.Behind = &behind
 	}
 	if d.failed || len(d.rest) > 0 {
 		return actions.Sample{}, errSample

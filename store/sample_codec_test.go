@@ -25,6 +25,10 @@ func TestSampleIsKeptExactly(t *testing.T) {
 			Write: number.Draw(rt, "write"), Flush: number.Draw(rt, "flush"), Replay: number.Draw(rt, "replay"),
 			SlotBytes: number.Draw(rt, "slot"), Waiters: rapid.Ptr(rapid.Int(), true).Draw(rt, "waiters"),
 		}
+		if us := rapid.Ptr(rapid.Int64Range(0, 1<<52), true).Draw(rt, "behind"); us != nil {
+			behind := time.Duration(*us) * time.Microsecond
+			want.Behind = &behind
+		}
 		must(t, s.AddSample(t.Context(), "orders", want))
 		got, err := s.Samples(t.Context(), "orders", want.At)
 		if err != nil || len(got) == 0 {

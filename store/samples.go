@@ -14,7 +14,7 @@ import (
 // second sample of the same pair and millisecond replaces the first. Each call
 // also removes a few samples that are older than Options.SampleAge, of this
 // pair and of one other, so that pairs of which nothing comes any more shrink
-// as well.
+// as well, and merges a few of this pair that are older than Options.SampleFull.
 func (s *Store) AddSample(ctx context.Context, pair string, sample actions.Sample) error {
 	if err := name("pair", pair); err != nil {
 		return err
@@ -31,6 +31,9 @@ func (s *Store) AddSample(ctx context.Context, pair string, sample actions.Sampl
 			return err
 		}
 		if err := prune(b, oldest); err != nil {
+			return err
+		}
+		if err := thin(tx, b, pair, s.opt.Now().Add(-s.opt.SampleFull)); err != nil {
 			return err
 		}
 		return s.pruneNext(all, oldest)

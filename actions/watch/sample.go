@@ -15,6 +15,7 @@ func SampleOf(rep actions.Report) actions.Sample {
 	for _, w := range p.Standbys {
 		if w.Name == standby.Name && w.State == "streaming" {
 			s.Write, s.Flush, s.Replay = behind(p, w.Write), behind(p, w.Flush), behind(p, w.Replay)
+			s.Behind = rep.Late()
 		}
 	}
 	for _, slot := range p.Slots {
