@@ -25,6 +25,7 @@ type Options struct {
 	Store      approvals.Store
 	Journal    Journal
 	Memory     Memory
+	Archive    Archive // for what is asked of the past
 	Timeouts   Timeouts
 	Thresholds Thresholds
 	Now        func() time.Time

@@ -1,6 +1,11 @@
 package actions
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+
+	"twokey/approvals"
+)
 
 // The kinds of events that are news of their own, besides those of requests.
 const (
@@ -53,4 +58,13 @@ type PauseChange struct {
 	Why    string `json:"why,omitempty"`   // of the resume
 	Via    string `json:"via"`             // channel of the order's proof
 	Proof  string `json:"proof,omitempty"` // what that can show for it later
+}
+
+// alertWords is an alert in a few words; "alert" when it can't be read.
+func alertWords(e approvals.Event) string {
+	var a Alert
+	if json.Unmarshal(e.Data, &a) != nil || a.Health == "" {
+		return "alert"
+	}
+	return string(a.Health)
 }

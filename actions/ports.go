@@ -281,6 +281,20 @@ type Samples interface {
 	Samples(ctx context.Context, pair string, since time.Time) ([]Sample, error)
 }
 
+// Archive is what the store still has of the past.
+type Archive interface {
+	// Samples gives a pair's samples from since on, oldest first.
+	Samples(ctx context.Context, pair string, since time.Time) ([]Sample, error)
+	// Requests lists requests, newest (by id) first, at most limit of them.
+	Requests(ctx context.Context, f approvals.Filter, limit int) ([]approvals.Request, error)
+	// EventsOf gives the newest events of one subject, oldest of them first.
+	EventsOf(ctx context.Context, subject string, limit int) ([]approvals.Event, error)
+	// EventsAfter gives the events that follow seq, in order.
+	EventsAfter(ctx context.Context, seq uint64, limit int) ([]approvals.Event, error)
+	// Head gives the number and the hash of the last event.
+	Head(ctx context.Context) (seq uint64, hash string, err error)
+}
+
 // Sample is one sweep's numbers; a pointer is nil where nothing was known.
 type Sample struct {
 	At        time.Time `json:"t"`

@@ -1,5 +1,15 @@
 package actions
 
+import "time"
+
+// Samples that are older than MergeAfter are merged by the store, so that one is
+// left of each MergeStep: a week of looks every ten seconds, and three months of
+// them, stay small.
+const (
+	MergeAfter = 25 * time.Hour
+	MergeStep  = 5 * time.Minute
+)
+
 // MergeSamples makes one of several samples, oldest first: of each number the
 // greatest that was known, of the state the worst, the last primary that was
 // seen, and the time of the first. What none of them knew stays unknown.

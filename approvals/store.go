@@ -25,6 +25,12 @@ type Roster interface {
 	Approvers(ctx context.Context) ([]Person, error)
 }
 
+// Filter narrows a list of requests; its zero value lets everything through.
+type Filter struct {
+	Pair   string // only of this pair
+	Before string // only older than the request of this id, for the next page
+}
+
 // Directory knows whether a person's account may vote right now. It returns
 // nil, a *Refusal CodeAccount (deactivated, guest, bot, other team), or a
 // *Refusal CodeLookup when it couldn't find out.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
@@ -119,6 +120,12 @@ func (b *Bot) do(ctx context.Context, who asker, in Intent) error {
 		return b.pause(ctx, who, in.Pairs[0], in.Reason)
 	case verbResume:
 		return b.resume(ctx, who, in.Pairs[0], in.Reason)
+	case verbLag:
+		return b.lag(ctx, who, in.Pairs[0], in.Back)
+	case verbHistory:
+		return b.history(ctx, who, strings.Join(in.Pairs, ""))
+	case verbAudit:
+		return b.audit(ctx, who, in.ID)
 	case verbApprovals:
 		return b.approvals(ctx, who)
 	case verbCancel:

@@ -29,6 +29,7 @@ type desk struct {
 	delay   func(context.Context) error // before every look and vote
 	asked   []actions.Question
 	running string // id that a pause finds running
+	lag     actions.LagHistory
 }
 
 func (d *desk) Pairs() []actions.Pair { return d.pairs }
@@ -224,4 +225,30 @@ func (d *desk) finish(ctx context.Context, id string, cause approvals.Cause, why
 	return d.change(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
 		return r.Finish(d.now(), cause, why, raw)
 	})
+}
+
+func (d *desk) Lag(_ context.Context, pair string, back time.Duration) (actions.LagHistory, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h := d.lag
+	h.Pair, h.To, h.Limits = pair, noon, actions.DefaultThresholds()
+	h.From = h.To.Add(-back)
+	return h, nil
+}
+
+// past is the real desk, which reads no server for what is asked of the past.
+func (d *desk) past() *actions.Desk {
+	real, err := actions.NewDesk(actions.Options{Policy: d.policy, Store: d.store, Archive: d.store, Now: d.now})
+	if err != nil {
+		panic(err)
+	}
+	return real
+}
+
+func (d *desk) History(ctx context.Context, pair string, limit int) ([]approvals.Request, error) {
+	return d.store.Requests(ctx, approvals.Filter{Pair: pair}, limit)
+}
+
+func (d *desk) Audit(ctx context.Context, ref string, limit int) (actions.Trail, error) {
+	return d.past().Audit(ctx, ref, limit)
 }

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -142,4 +143,22 @@ func (b *Bot) AnswerAtLength() {
 		}
 		return take(d)
 	}
+}
+
+func RenderLag(h actions.LagHistory, trouble string) Rendered {
+	return rendered(lagMessage(h, esc(trouble)))
+}
+func RenderHistory(past []approvals.Request, pair string, p People) Rendered {
+	return rendered(historyMessage(past, pair, nil, p, "/pg"))
+}
+func RenderAudit(t actions.Trail, p People) Rendered { return rendered(auditMessage(t, p, "/pg")) }
+
+// Upload sends a file with a token of its own.
+func Upload(ctx context.Context, api, token string, content []byte) error {
+	o, err := Options{APIURL: api, Token: secret.New(token)}.withDefaults()
+	if err != nil {
+		return err
+	}
+	defer o.HTTPClient.CloseIdleConnections()
+	return newClient(o).upload(ctx, file{name: "x.png", content: content, channel: "C1"})
 }

@@ -2,7 +2,9 @@ package bot
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"time"
 
 	"twokey/actions"
 	"twokey/approvals"
@@ -15,6 +17,7 @@ type verb struct {
 	reason                     reasonNeed
 	question                   bool // takes to and --dry-run
 	id                         bool // takes the id of a request
+	window                     bool // takes a time to look back
 }
 
 type pairNeed int
@@ -22,6 +25,7 @@ type pairNeed int
 const (
 	pairNone pairNeed = iota
 	pairAll           // left out, it means all of them
+	pairAny           // left out, it is none: whichever
 	pairOne           // may be left out when there is one
 )
 
@@ -44,6 +48,9 @@ const (
 	verbPause      = "pause"
 	verbResume     = "resume"
 	verbDrill      = "drill"
+	verbLag        = "lag"
+	verbHistory    = "history"
+	verbAudit      = "audit"
 	verbApprovals  = "approvals"
 	verbCancel     = "cancel"
 	verbInsertTest = "insert-test"
@@ -54,6 +61,7 @@ func verbs() []verb {
 	return []verb{
 		{name: verbStatus, args: "[pair]", about: "both nodes side by side", example: "status orders", pair: pairAll},
 		{name: verbVerify, args: "[pair]", about: "every check, and whether zero loss is proven", example: "verify orders", pair: pairAll},
+		{name: verbLag, args: "[pair] [1h|24h|7d]", about: "how far the standby was behind, as a chart", example: "lag orders 24h", pair: pairOne, window: true},
 		{name: verbFailover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a switchover, or a disaster failover if the primary is gone", example: "failover orders -- kernel upgrade on dc1", pair: pairOne, reason: reasonMay, question: true},
 		{name: verbSwitchover, args: "[pair] [to <node>] [--dry-run] [-- reason]", about: "ask for a planned switchover, nothing else", example: "switchover orders to dc2 -- kernel upgrade on dc1", pair: pairOne, reason: reasonMay, question: true},
 		{name: verbRejoin, args: "[pair] [--dry-run] [-- reason]", about: "ask to make the old primary the new standby", example: "rejoin orders -- dc1 is repaired", pair: pairOne, reason: reasonMay, question: true},
@@ -61,6 +69,8 @@ func verbs() []verb {
 		{name: verbResume, args: "[pair] [-- reason]", about: "end a pause", example: "resume orders -- disk is replaced", pair: pairOne, reason: reasonMay},
 		{name: verbDrill, args: "[pair] [-- reason]", about: "rehearse: the whole approval with two people, then a dry run; nothing is changed", example: "drill orders -- monthly rehearsal", pair: pairOne, reason: reasonMay},
 		{name: verbApprovals, about: "what waits for approval or runs", example: "approvals"},
+		{name: verbHistory, args: "[pair]", about: "past requests: who asked, who voted, how they ended", example: "history orders", pair: pairAny},
+		{name: verbAudit, args: "[request or entry]", about: "the audit log: its end, one request's part, or one entry", example: "audit 42", id: true},
 		{name: verbCancel, args: "[request]", about: "take back what you asked for", example: "cancel", id: true},
 		{name: verbInsertTest, args: "[pair]", about: "commit a test row on the primary", example: "insert-test orders", pair: pairOne},
 		{name: verbVerifyData, args: "[pair]", about: "compare the rows of both nodes", example: "verify-data orders", pair: pairOne},
@@ -88,7 +98,8 @@ type Intent struct {
 	To     string // node, "" to let the evidence say
 	Reason string
 	DryRun bool
-	ID     string // of a request
+	ID     string        // of a request, or the number of an audit entry
+	Back   time.Duration // to look back
 }
 
 // Parse reads the text of a slash command. What it can't read is a *Refusal
@@ -137,6 +148,12 @@ func (p *parser) intent(v verb) (Intent, error) {
 		return Intent{}, p.wrong(v, "%s takes no reason", v.name)
 	}
 	in.Reason = p.reason
+	if v.window {
+		in.Back = windows()[0].back
+		if err := p.window(v, &in); err != nil { // also before the pair, where that is left out
+			return Intent{}, err
+		}
+	}
 	if v.id && len(p.rest) > 0 {
 		in.ID, p.rest = p.rest[0], p.rest[1:]
 	}
@@ -175,6 +192,8 @@ func (p *parser) pair(v verb, in *Intent) error {
 		return err
 	}
 	switch {
+	case v.pair == pairAny:
+		return nil
 	case len(p.pairs) == 1 || v.pair == pairAll:
 		for _, pair := range p.pairs {
 			in.Pairs = append(in.Pairs, pair.Name)
@@ -182,6 +201,44 @@ func (p *parser) pair(v verb, in *Intent) error {
 		return nil
 	}
 	return p.wrong(v, "Which pair? There is: %s", pairNames(p.pairs))
+}
+
+// window is a time to look back, in people's words.
+type window struct {
+	word string
+	back time.Duration
+}
+
+// windows can be looked back for; the first one is meant when none is named.
+func windows() []window {
+	return []window{{"1h", time.Hour}, {"24h", 24 * time.Hour}, {"7d", 7 * 24 * time.Hour}}
+}
+
+// windowWord is the word for a time to look back.
+func windowWord(back time.Duration) string {
+	for _, w := range windows() {
+		if w.back == back {
+			return w.word
+		}
+	}
+	return back.String()
+}
+
+var looksLikeTime = regexp.MustCompile(`^[0-9]+ *[a-zA-Z]*$`)
+
+// window takes the last word, where it looks like a time.
+func (p *parser) window(v verb, in *Intent) error {
+	last := len(p.rest) - 1
+	if last < 0 || !looksLikeTime.MatchString(p.rest[last]) || p.find(p.rest[last]).Name != "" {
+		return nil
+	}
+	for _, w := range windows() {
+		if strings.EqualFold(w.word, p.rest[last]) {
+			in.Back, p.rest = w.back, p.rest[:last]
+			return nil
+		}
+	}
+	return p.wrong(v, "%q can't be looked back for; there is 1h, 24h and 7d", p.rest[last])
 }
 
 func isKeyword(word string) bool {

@@ -3,6 +3,7 @@ package bot_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,14 @@ func TestParse(t *testing.T) {
 		{"resume without one", "resume", one, bot.Intent{Verb: "resume", Pairs: []string{"orders"}}},
 		{"resume with one", "resume orders -- done", two, bot.Intent{Verb: "resume", Pairs: []string{"orders"}, Reason: "done"}},
 		{"drill", "drill orders -- monthly", two, bot.Intent{Verb: "drill", Kind: actions.KindDrill, Pairs: []string{"orders"}, Reason: "monthly"}},
+		{"lag without anything is the last hour", "lag", one, bot.Intent{Verb: "lag", Pairs: []string{"orders"}, Back: time.Hour}},
+		{"lag of a pair", "lag billing", two, bot.Intent{Verb: "lag", Pairs: []string{"billing"}, Back: time.Hour}},
+		{"lag of a time alone", "lag 7D", one, bot.Intent{Verb: "lag", Pairs: []string{"orders"}, Back: 7 * 24 * time.Hour}},
+		{"lag of both", "lag billing 24h", two, bot.Intent{Verb: "lag", Pairs: []string{"billing"}, Back: 24 * time.Hour}},
+		{"history of all", "history", two, bot.Intent{Verb: "history"}},
+		{"history of a pair", "history Billing", two, bot.Intent{Verb: "history", Pairs: []string{"billing"}}},
+		{"audit", "audit", two, bot.Intent{Verb: "audit"}},
+		{"audit of an entry", "audit 42", two, bot.Intent{Verb: "audit", ID: "42"}},
 		{"cancel by id", "cancel 01K0", two, bot.Intent{Verb: "cancel", ID: "01K0"}},
 		{"cancel", "cancel", two, bot.Intent{Verb: "cancel"}},
 		{"approvals", "approvals", two, bot.Intent{Verb: "approvals"}},
@@ -96,6 +105,10 @@ func TestParseRefusesWithASuggestionOrAnExample(t *testing.T) {
 		{"a pause with a reason without dashes", "pause orders disk", "A reason follows --"},
 		{"a pause of which pair", "pause -- disk", "Which pair?"},
 		{"a node for a drill", "drill orders to dc1", "I don't understand"},
+		{"a time that is none", "lag orders 3h", "\"3h\" can't be looked back for; there is 1h, 24h and 7d"},
+		{"a time without a pair", "lag 24h", "Which pair?"},
+		{"a time before the pair", "lag 24h orders", "There is no pair \"24h\""},
+		{"too much for audit", "audit 1 2", "\"2\" is too much"},
 		{"a node for a rejoin", "rejoin orders to dc1", "I don't understand"},
 	}
 	for _, c := range cases {

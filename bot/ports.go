@@ -33,6 +33,13 @@ type Desk interface {
 	Resume(ctx context.Context, pair string, b approvals.Ballot) (was actions.Paused, err error)
 	// Request reads one; CodeUnknown when there is none.
 	Request(ctx context.Context, id string) (approvals.Request, error)
+	// Lag gives what is known of a pair's lag for the given time back from now.
+	Lag(ctx context.Context, pair string, back time.Duration) (actions.LagHistory, error)
+	// History lists the newest requests, of one pair, or of all with "".
+	History(ctx context.Context, pair string, limit int) ([]approvals.Request, error)
+	// Audit gives the newest entries of the audit log; with ref those of one
+	// request, or the entry of that number.
+	Audit(ctx context.Context, ref string, limit int) (actions.Trail, error)
 	// Open lists the requests that have not ended, oldest first.
 	Open(ctx context.Context) ([]approvals.Request, error)
 	// Journal reads a request's entries in order.

@@ -14,6 +14,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"twokey/actions"
 )
 
 // Options of a store; every zero value has a default.
@@ -22,7 +24,7 @@ type Options struct {
 	Log         *slog.Logger     // default: nothing is logged
 	LockTimeout time.Duration    // how long Open waits for another process to let go; default 2 s
 	SampleAge   time.Duration    // samples older than this are pruned; default 90 days
-	SampleFull  time.Duration    // samples older than this are merged, one for each five minutes; default 25 hours
+	SampleFull  time.Duration    // samples older than this are merged; default actions.MergeAfter
 }
 
 func (o Options) withDefaults() Options {
@@ -36,7 +38,7 @@ func (o Options) withDefaults() Options {
 		o.LockTimeout = 2 * time.Second
 	}
 	if o.SampleFull <= 0 {
-		o.SampleFull = 25 * time.Hour
+		o.SampleFull = actions.MergeAfter
 	}
 	if o.SampleAge <= 0 {
 		o.SampleAge = 90 * 24 * time.Hour

@@ -169,13 +169,10 @@ func unchanged(tx *bbolt.Tx, id string) (approvals.Request, error) {
 	return r, err
 }
 
-// Filter narrows Requests; its zero value lets everything through.
-type Filter struct {
-	Pair   string // only of this pair
-	Before string // only older than the request of this id, for the next page
-}
+// Filter narrows Requests.
+type Filter = approvals.Filter
 
-// Requests lists requests, newest (by id) first, at most limit of them.
+// Requests implements actions.Archive.
 func (s *Store) Requests(ctx context.Context, f Filter, limit int) ([]approvals.Request, error) {
 	var out []approvals.Request
 	err := s.read(ctx, func(tx *bbolt.Tx) error {

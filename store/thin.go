@@ -10,12 +10,7 @@ import (
 	"twokey/actions"
 )
 
-// Samples that are older than a day are merged, so that a week of looks every
-// ten seconds, and three months of them, stay small.
-const (
-	thinStep = 5 * time.Minute // one sample is left of each
-	thinBite = 8               // such steps at once
-)
+const thinBite = 8 // steps that are merged at once
 
 // thinnedKey is the setting that says up to where a pair's samples are merged,
 // in milliseconds: a step that ends there needs no second look.
@@ -44,7 +39,7 @@ func thin(tx *bbolt.Tx, b *bbolt.Bucket, pair string, before time.Time) error {
 	return put(in(tx, bucketSettings), thinnedKey(pair), strconv.AppendUint(nil, at, 10))
 }
 
-const stepMillis = uint64(thinStep / time.Millisecond)
+const stepMillis = uint64(actions.MergeStep / time.Millisecond)
 
 func thinnedUpTo(tx *bbolt.Tx, pair string) (uint64, error) {
 	raw, err := get(in(tx, bucketSettings), thinnedKey(pair))

@@ -38,6 +38,8 @@ var rules = []rule{
 	{"store", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/store"}, "the store keeps what the domain defines"},
 	{"bot", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/bot", "twokey/secret"}, "the Slack adapter reaches everything through the desk"},
 	{"bot/slacksim", "twokey", []string{"twokey/bot/slacksim"}, "the simulated Slack must not share a mistake with the bot"},
+	{"bot/lagchart", "twokey", []string{"twokey/actions", "twokey/bot/lagchart"}, "a picture knows numbers, and nothing of Slack"},
+	{"", "github.com/go-analyze/charts", []string{"bot/lagchart"}, "nothing outside it knows the drawing library"},
 	{"config", "twokey", []string{"twokey/actions", "twokey/approvals", "twokey/config", "twokey/secret"}, "the file is decoded into plain types"},
 	{"sql", "twokey", []string{"twokey/secret", "twokey/sql"}, "scripts are data"},
 	{"secret", "twokey", []string{"twokey/secret"}, "everybody who holds a secret imports it"},
@@ -145,7 +147,7 @@ func TestImportRulesCanFail(t *testing.T) {
 	for _, bad := range []struct{ dir, imp string }{
 		{"approvals", "twokey/actions"}, {"approvals", "github.com/x/y"}, {"actions", "twokey/store"}, {"actions", "github.com/jackc/pgx/v5"},
 		{"actions", "twokey/actions/postgres"}, {"actions/postgres", "twokey/actions/local"}, {"bot", "twokey/store"},
-		{"actions/vultr", "twokey/actions/local"}, {"actions/vultr/vultrfake", "twokey/actions/vultr"}, {"cmd/bot", "twokey/actions/vultr/vultrfake"},
+		{"actions/vultr", "twokey/actions/local"}, {"actions/vultr/vultrfake", "twokey/actions/vultr"}, {"cmd/bot", "twokey/actions/vultr/vultrfake"}, {"bot", "github.com/go-analyze/charts"}, {"bot/lagchart", "twokey/bot"},
 		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"cmd/bot", "k8s.io/client-go/rest"}, {"actions/kube", "twokey/actions/local"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
 	} {
 		caught := false

@@ -103,7 +103,7 @@ func (s *service) openDesk(secrets config.Secrets, test seams) error {
 	}
 	s.desk, err = actions.NewDesk(actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
-		Directory: s.directory, Roster: s.roster, Store: s.store, Journal: journal, Memory: s.store,
+		Directory: s.directory, Roster: s.roster, Store: s.store, Journal: journal, Memory: s.store, Archive: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
 		Log: s.log, At: test.at,
