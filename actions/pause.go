@@ -89,7 +89,11 @@ func (d *Desk) mayOrder(ctx context.Context, pair string, b approvals.Ballot) er
 	if _, err := d.pair(pair); err != nil {
 		return err
 	}
-	if err := d.opt.Policy.MayOrder(b.Person); err != nil {
+	policy, err := d.policy(ctx)
+	if err != nil {
+		return err
+	}
+	if err := policy.MayOrder(b.Person); err != nil {
 		return err
 	}
 	return d.opt.Directory.Check(ctx, b.Person)

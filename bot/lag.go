@@ -59,6 +59,11 @@ type file struct {
 }
 
 const (
+	methodUploadURL = "files.getUploadURLExternal"
+	methodUploaded  = "files.completeUploadExternal"
+)
+
+const (
 	limitAlt      = 1000 // characters of a file's description
 	uploadTimeout = 20 * time.Second
 )
@@ -70,7 +75,7 @@ func (c *client) upload(ctx context.Context, f file) error {
 	defer cancel()
 	ticket, err := c.api.GetUploadURLExternalContext(ctx, slack.GetUploadURLExternalParameters{AltTxt: f.alt, FileSize: len(f.content), FileName: f.name})
 	if err != nil {
-		return failed(ctx, "files.getUploadURLExternal", err)
+		return failed(ctx, methodUploadURL, err)
 	}
 	err = c.api.UploadToURL(ctx, slack.UploadToURLParameters{UploadURL: ticket.UploadURL, Reader: bytes.NewReader(f.content), Filename: f.name})
 	if err != nil {
@@ -79,5 +84,5 @@ func (c *client) upload(ctx context.Context, f file) error {
 	_, err = c.api.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
 		Files: []slack.FileSummary{{ID: ticket.FileID, Title: f.title}}, Channel: f.channel, InitialComment: string(f.comment),
 	})
-	return failed(ctx, "files.completeUploadExternal", err)
+	return failed(ctx, methodUploaded, err)
 }

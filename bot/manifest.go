@@ -36,6 +36,7 @@ func uses(private bool) []use {
 	return []use{
 		{"chat:write", []string{methodPost, methodUpdate, "chat.postEphemeral"}},
 		{"commands", nil},
+		{"files:write", []string{methodUploadURL, methodUploaded}},
 		{history, []string{methodHistory}}, // and the event of a deleted message
 		{"users:read", []string{"users.info"}},
 	}

@@ -16,6 +16,11 @@ func overSocketMode(t testing.TB) bool { return strings.HasPrefix(t.Name(), "Tes
 // bothTransports are the tests that speak to the bot only through the workspace.
 // Each runs by itself over HTTP, and once more here.
 var bothTransports = map[string]func(*testing.T){
+	"TestLagOfWhichNothingIsKnown":                                     TestLagOfWhichNothingIsKnown,
+	"TestLagIsWordsAloneWhereNoFileIsTaken":                            TestLagIsWordsAloneWhereNoFileIsTaken,
+	"TestLagIsAChartWithTheSameInWords":                                TestLagIsAChartWithTheSameInWords,
+	"TestHistoryTellsVotesAndOutcomes":                                 TestHistoryTellsVotesAndOutcomes,
+	"TestAuditShowsTheLogToWhoAsked":                                   TestAuditShowsTheLogToWhoAsked,
 	"TestAPrivateChannelWorksWithItsOwnManifest":                       TestAPrivateChannelWorksWithItsOwnManifest,
 	"TestAPauseSaysWhatItDoesNotStop":                                  TestAPauseSaysWhatItDoesNotStop,
 	"TestAPauseDeliveredTwiceIsOne":                                    TestAPauseDeliveredTwiceIsOne,
