@@ -45,7 +45,8 @@ const (
 	fateLimited               // it isn't there, and Slack said when to try again
 	fateTooBig                // Slack will never take it in this form
 	fateGone                  // what was to be updated isn't there any more
-	fateBarred                // only people can remove the reason
+	fateShut                  // no message gets through until people remove the reason
+	fateBarred                // this one is refused, for a reason of its own
 )
 
 // fateOf classifies err. after is only set for fateLimited.
@@ -76,8 +77,22 @@ func fateOfCode(code string) fate {
 		return fateTooBig
 	case "message_not_found", "cant_update_message", "edit_window_closed":
 		return fateGone
+	case "channel_not_found", "not_in_channel", "is_archived", "token_revoked", "token_expired", "invalid_auth", "not_authed",
+		"account_inactive", "missing_scope", "not_allowed_token_type", "no_permission", "restricted_action", "restricted_action_read_only_channel",
+		"org_login_required", "ekm_access_denied", "team_access_not_granted", "access_denied", "enterprise_is_restricted", "user_is_restricted":
+		return fateShut
 	}
 	return fateBarred
+}
+
+// readsAlone says that a code for which the channel can't be read doesn't keep
+// the bot from posting there.
+func readsAlone(code string) bool {
+	switch code {
+	case "missing_scope", "no_permission", "access_denied", "not_allowed_token_type":
+		return true
+	}
+	return false
 }
 
 // remedy says what people can do about a code that bars deliveries.

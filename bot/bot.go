@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -58,7 +59,9 @@ type Pace struct {
 	StepEvery   time.Duration // between updates of one message that only show progress
 	RetryFirst  time.Duration // pause after the first failure, growing up to RetryMost
 	RetryMost   time.Duration
-	GiveUp      time.Duration // from the first failure that people must remove to giving up
+	GiveUp      time.Duration // from the first failure of one message alone to giving it up
+	Settle      time.Duration // from a post whose outcome isn't known until a look for it counts
+	Stale       time.Duration // age from which alerts and reports that wait are told together
 	Silence     time.Duration // from the last sign of life of a Socket Mode connection until it counts as dead
 }
 
@@ -67,7 +70,7 @@ func DefaultPace() Pace {
 	return Pace{
 		PostEvery: time.Second, UpdateEvery: 1200 * time.Millisecond, StepEvery: 900 * time.Millisecond,
 		RetryFirst: 500 * time.Millisecond, RetryMost: 30 * time.Second, GiveUp: time.Hour,
-		Silence: 30 * time.Second,
+		Settle: 3 * time.Second, Stale: 5 * time.Minute, Silence: 30 * time.Second,
 	}
 }
 
@@ -169,9 +172,9 @@ func (o Options) withHabits() Options {
 	if o.Pace == (Pace{}) {
 		o.Pace = DefaultPace()
 	}
-	if o.Pace.Silence == 0 {
-		o.Pace.Silence = DefaultPace().Silence
-	}
+	o.Pace.Settle = cmp.Or(o.Pace.Settle, DefaultPace().Settle)
+	o.Pace.Stale = cmp.Or(o.Pace.Stale, DefaultPace().Stale)
+	o.Pace.Silence = cmp.Or(o.Pace.Silence, DefaultPace().Silence)
 	return o
 }
 

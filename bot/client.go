@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,9 +92,11 @@ func (c *client) respond(ctx context.Context, address string, m message, public 
 		kind = slack.ResponseTypeInChannel
 	}
 	off := false
-	body, err := json.Marshal(slack.WebhookMessage{
-		Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks}, ResponseType: kind, UnfurlLinks: &off, UnfurlMedia: &off,
-	})
+	answer := slack.WebhookMessage{Text: string(m.text), ResponseType: kind, UnfurlLinks: &off, UnfurlMedia: &off}
+	if len(m.blocks) > 0 {
+		answer.Blocks = &slack.Blocks{BlockSet: m.blocks}
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
 		return failed(ctx, "response_url", err)
 	}
@@ -114,6 +117,9 @@ func (c *client) postTo(ctx context.Context, address string, body []byte) error 
 	defer resp.Body.Close()
 	var answer slack.SlackResponse
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return &slack.RateLimitedError{RetryAfter: retryAfter(resp.Header)}
+	}
 	if json.Unmarshal(raw, &answer) == nil && answer.Err() != nil {
 		return answer.Err()
 	}
@@ -121,6 +127,15 @@ func (c *client) postTo(ctx context.Context, address string, body []byte) error 
 		return slack.StatusCodeError{Code: resp.StatusCode, Status: resp.Status}
 	}
 	return err
+}
+
+// retryAfter is what Slack says, or a second where it says nothing sensible.
+func retryAfter(h http.Header) time.Duration {
+	seconds, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || seconds < 1 {
+		return time.Second
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // answers says whether a response URL leads to Slack: a signed payload names
@@ -187,30 +202,32 @@ func (c *client) permalink(ctx context.Context, p spot) (string, error) {
 	return link, failed(ctx, "chat.getPermalink", err)
 }
 
-// find searches the channel since oldest for the message that delivers key, and
-// returns "" when it isn't there.
-func (c *client) find(ctx context.Context, channel, key string, oldest time.Time) (ts string, err error) {
+// deliveries searches the channel since oldest for the bot's messages, and gives
+// the timestamp of each by the key that it delivers. Of two with one key, which
+// ought not to be, it gives the older.
+func (c *client) deliveries(ctx context.Context, channel string, oldest time.Time) (map[string]string, error) {
 	ctx, cancel := withTimeout(ctx, "conversations.history")
 	defer cancel()
 	ask := &slack.GetConversationHistoryParameters{
 		ChannelID: channel, Oldest: fmt.Sprintf("%d.000000", oldest.Unix()), Limit: 200, IncludeAllMetadata: true,
 	}
+	found := map[string]string{}
 	for range maxHistoryPages {
 		page, err := c.api.GetConversationHistoryContext(ctx, ask)
 		if err != nil {
-			return "", failed(ctx, "conversations.history", err)
+			return nil, failed(ctx, "conversations.history", err)
 		}
-		for _, m := range page.Messages {
-			if m.Metadata.EventType == metadataType && m.Metadata.EventPayload["key"] == key {
-				return m.Timestamp, nil
+		for _, m := range page.Messages { // newest first
+			if key, ok := m.Metadata.EventPayload["key"].(string); ok && m.Metadata.EventType == metadataType {
+				found[key] = m.Timestamp
 			}
 		}
 		ask.Cursor = page.ResponseMetaData.NextCursor
 		if !page.HasMore || ask.Cursor == "" {
-			return "", nil
+			break
 		}
 	}
-	return "", nil
+	return found, nil
 }
 
 const maxHistoryPages = 25 // 5,000 messages

@@ -175,7 +175,7 @@ func (b *Bot) question(ctx context.Context, who asker, in Intent) error {
 	if err != nil {
 		return err
 	}
-	b.tell(ctx, who, askedMessage(newView(r, nil, b.opt.Desk.Pairs(), b.opt.People, b.opt.Now())))
+	b.tell(ctx, who, askedMessage(newView(r, nil, b.opt.Desk.Pairs(), b.opt.People, b.opt.Now()), b.courier.trouble()))
 	return nil
 }
 
@@ -246,27 +246,5 @@ func (b *Bot) answerNow(who asker, m message) ack {
 			ResponseType: slack.ResponseTypeEphemeral, Text: string(m.text), Blocks: &slack.Blocks{BlockSet: m.blocks},
 		},
 		rest: func(ctx context.Context) { b.tell(ctx, who, m) },
-	}
-}
-
-// tell answers so that only the person sees it.
-func (b *Bot) tell(ctx context.Context, who asker, m message) { b.answer(ctx, who, m, false) }
-
-// tellAll answers so that the channel sees it.
-func (b *Bot) tellAll(ctx context.Context, who asker, m message) { b.answer(ctx, who, m, true) }
-
-// answer goes by the response URL, or to the person alone when that fails.
-func (b *Bot) answer(ctx context.Context, who asker, m message, public bool) {
-	ctx = context.WithoutCancel(ctx) // also when the work ran out of time
-	err := errNoURL
-	if who.answerTo != "" {
-		err = b.slack.respond(ctx, who.answerTo, m, public)
-	}
-	if err == nil {
-		return
-	}
-	b.opt.Log.Info("an answer goes by chat.postEphemeral", "because", err)
-	if err := b.slack.whisper(ctx, who.channel, who.user, m); err != nil {
-		b.opt.Log.Error("a person could not be answered", "user", who.user, "channel", who.channel, "error", err)
 	}
 }

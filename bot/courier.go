@@ -29,12 +29,14 @@ type courier struct {
 	read    uint64    // events up to here are delivered or pending
 	settled uint64    // events up to here are delivered, as stored
 
-	posts, updates *rate.Limiter
-	barredUntil    map[string]time.Time // by method: Slack said when to try again
-	pausedUntil    time.Time            // nothing is sent before, to keep the pace
+	posts, updates *rate.Limiter        // of the channel; of the workspace
+	heldUntil      map[string]time.Time // by method: to keep the pace, or because Slack said so
+	shut           map[string]string    // by method: the code for which it works for no message
+	search         search               // the last look for messages whose post may have arrived
 	sent           map[string]string    // by key: what the message shows, as last sent
 	shownAt        map[string]time.Time // by key: when it was last sent
 	lastSuccess    time.Time
+	began          time.Time // when this process began to deliver
 
 	nudge chan struct{}
 	mu    sync.Mutex
@@ -46,7 +48,7 @@ func newCourier(o Options, slack *client) *courier {
 	return &courier{
 		opt: o, slack: slack, pending: map[string]*parcel{},
 		posts: rate.NewLimiter(every(o.Pace.PostEvery), postBurst), updates: rate.NewLimiter(every(o.Pace.UpdateEvery), updateBurst),
-		barredUntil: map[string]time.Time{}, sent: map[string]string{}, shownAt: map[string]time.Time{},
+		heldUntil: map[string]time.Time{}, shut: map[string]string{}, sent: map[string]string{}, shownAt: map[string]time.Time{},
 		nudge: make(chan struct{}, 1),
 	}
 }
@@ -87,7 +89,7 @@ func (c *courier) begin(ctx context.Context) error {
 		c.opt.Log.Error("open requests can't be read", "error", err)
 		return err
 	}
-	c.read, c.settled = at, at
+	c.read, c.settled, c.began = at, at, c.opt.Now()
 	for _, r := range open {
 		c.add(requestKey(r.ID), 0, c.requestLetter(r.ID)).now()
 	}
@@ -102,15 +104,36 @@ func (c *courier) round(ctx context.Context) time.Duration {
 			c.opt.Log.Error("the audit log can't be read", "error", err)
 			return c.opt.Pace.RetryMost
 		}
+		c.collapse(ctx)
 		p, wait := c.due()
 		if p == nil {
 			c.settle(ctx)
 			return wait
 		}
-		c.deliver(ctx, p)
+		c.unhurried(ctx, func(ctx context.Context) { c.deliver(ctx, p) })
 		c.settle(ctx)
 	}
 	return 0
+}
+
+// stopGrace is how long a call may go on when the bot stops.
+const stopGrace = 5 * time.Second
+
+// unhurried does not cut a call off at once when ctx ends: it may have arrived,
+// and then the next process has to look for it.
+func (c *courier) unhurried(ctx context.Context, do func(context.Context)) {
+	calm, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(stopGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(errStopping)
+		case <-calm.Done():
+		}
+	})()
+	do(calm)
 }
 
 func (c *courier) sleep(ctx context.Context, wake <-chan struct{}, wait time.Duration) {
@@ -145,7 +168,9 @@ func (c *courier) collect(ctx context.Context) error {
 // take makes or refreshes the parcels that an event asks for.
 func (c *courier) take(e approvals.Event) {
 	if posted(e.Kind) {
-		c.add(newsKey(e.Seq), e.Seq, newsLetter(e)).now()
+		p := c.add(newsKey(e.Seq), e.Seq, newsLetter(e))
+		p.news = &e
+		p.now()
 		return
 	}
 	id, ok := requestOf(e.Subject)

@@ -68,9 +68,13 @@ func (c *courier) update(ctx context.Context, p *parcel, l letter, at spot) {
 // searched for the message before it is posted again.
 func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
 	if at.open() && (p.unsure || !p.marked) {
-		if found := c.recover(ctx, p, l, at); found {
+		if over := c.recover(ctx, p, l, at); over {
 			return
 		}
+	}
+	if l.onlyThere { // it was begun and isn't there
+		c.forget(ctx, p, l)
+		return
 	}
 	if !c.may(p, methodPost, c.posts) {
 		return
@@ -82,7 +86,7 @@ func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
 			return
 		}
 	}
-	p.marked = true
+	p.marked, p.begun = true, at.begun
 	m := l.message.at(p.level)
 	ts, err := c.slack.post(ctx, c.opt.Channel, m, metadata(l.key, p.seq))
 	if err != nil {
@@ -96,7 +100,7 @@ func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
 // its metadata.
 func (c *courier) placed(ctx context.Context, p *parcel, l letter, m message, at spot) {
 	if err := c.opt.Outbox.SetPlace(context.WithoutCancel(ctx), l.key, place{spot: at}.String()); err != nil {
-		p.unsure = true
+		p.unsure, p.tried = true, c.opt.Now()
 		c.later(p, "storing where it lies", err)
 		return
 	}
@@ -106,12 +110,12 @@ func (c *courier) placed(ctx context.Context, p *parcel, l letter, m message, at
 // recover searches the channel for a message whose post may have arrived, and
 // says whether this attempt is over: it was found, or the search must wait.
 func (c *courier) recover(ctx context.Context, p *parcel, l letter, at place) bool {
-	if !c.may(p, methodHistory, nil) {
+	p.begun, p.alone = at.begun, true
+	ts, waits, err := c.lookFor(ctx, p, l.key, at)
+	if waits {
 		return true
 	}
-	ts, err := c.slack.find(ctx, at.spot.channel, l.key, at.begun.Add(-clockSkew))
-	if f, _ := fateOf(err); err != nil && f != fateBarred && f != fateTooBig && f != fateGone {
-		c.failed(ctx, p, l, methodHistory, err)
+	if err != nil && c.waitToLook(ctx, p, l, err) {
 		return true
 	}
 	if err != nil { // a double is better than silence
@@ -120,7 +124,8 @@ func (c *courier) recover(ctx context.Context, p *parcel, l letter, at place) bo
 		return false
 	}
 	if ts == "" {
-		return false
+		p.unsure, p.marked, p.alone = false, true, false
+		return p.news != nil && c.old(p) // it may be told together with others
 	}
 	found := place{spot: spot{channel: at.spot.channel, ts: ts}}
 	if err := c.opt.Outbox.SetPlace(ctx, l.key, found.String()); err != nil {
@@ -133,18 +138,91 @@ func (c *courier) recover(ctx context.Context, p *parcel, l letter, at place) bo
 	return true // the next turn updates it
 }
 
-// may says whether a method may be called now; if not, the parcel waits.
+// waitToLook lets a message wait until the channel can be searched, and says so.
+// What keeps the bot from reading alone, such as a scope, doesn't go away by
+// itself; neither does what nobody knows, after a while.
+func (c *courier) waitToLook(ctx context.Context, p *parcel, l letter, err error) bool {
+	f, _ := fateOf(err)
+	switch {
+	case readsAlone(apiCode(err)):
+		return false
+	case f == fateTooBig, f == fateGone, f == fateBarred:
+		if !p.failedAt.IsZero() && c.opt.Now().Sub(p.failedAt) >= c.opt.Pace.GiveUp {
+			return false
+		}
+		c.later(p, methodHistory, err)
+	default:
+		c.failed(ctx, p, l, methodHistory, err)
+	}
+	return true
+}
+
+// forget gives up a message that is not worth posting any more. Should that
+// fail, its place is looked at again after a restart, and found empty.
+func (c *courier) forget(ctx context.Context, p *parcel, l letter) {
+	c.done(p)
+	if err := c.opt.Outbox.SetPlace(ctx, l.key, ""); err != nil {
+		c.opt.Log.Warn("the place of a message that isn't posted can't be forgotten", "key", l.key, "error", err)
+	}
+}
+
+// search is what one look through the channel found: where each message lies,
+// by its key.
+type search struct {
+	at, since time.Time
+	found     map[string]string
+}
+
+const searchAge = 30 * time.Second // how long one counts for messages that were tried before it
+
+// lookFor searches the channel for a message, once for all that wait. With
+// waits set the search can't be made now.
+func (c *courier) lookFor(ctx context.Context, p *parcel, key string, at place) (ts string, waits bool, err error) {
+	now, since := c.opt.Now(), at.begun.Add(-clockSkew)
+	if s := c.search; !s.at.Before(c.settledAt(p)) && now.Sub(s.at) < searchAge && !since.Before(s.since) {
+		return s.found[key], false, nil
+	}
+	if settled := c.settledAt(p); now.Before(settled) {
+		p.next = settled
+		return "", true, nil
+	}
+	if !c.may(p, methodHistory, nil) {
+		return "", true, nil
+	}
+	for _, o := range c.order {
+		if begun := o.begun.Add(-clockSkew); o.unsure && begun.Before(since) {
+			since = begun
+		}
+	}
+	found, err := c.slack.deliveries(ctx, at.spot.channel, since)
+	if err != nil {
+		return "", false, err
+	}
+	c.search = search{at: now, since: since, found: found}
+	return found[key], false, nil
+}
+
+// settledAt is when a post that may have been sent has arrived, or never will.
+func (c *courier) settledAt(p *parcel) time.Time {
+	if !p.marked { // begun by an earlier process, who knows when it ended
+		return c.began.Add(c.opt.Pace.Settle)
+	}
+	return p.tried.Add(c.opt.Pace.Settle)
+}
+
+// may says whether a method may be called now; if not, the parcel waits, and
+// with it all that need the same, so that the first goes first.
 func (c *courier) may(p *parcel, method string, limit *rate.Limiter) bool {
 	now := c.opt.Now()
-	if until := c.barredUntil[method]; now.Before(until) {
-		p.next = until
+	p.method = method
+	if now.Before(c.heldUntil[method]) {
 		return false
 	}
 	if limit == nil {
 		return true
 	}
 	if r := limit.ReserveN(now, 1); r.DelayFrom(now) > 0 {
-		c.pausedUntil = now.Add(r.DelayFrom(now)) // for all, so that the first goes first
+		c.heldUntil[method] = now.Add(r.DelayFrom(now))
 		r.CancelAt(now)
 		return false
 	}
@@ -158,6 +236,7 @@ func (c *courier) succeeded(p *parcel, key string, m message) {
 	}
 	now := c.opt.Now()
 	c.sent[key], c.shownAt[key], c.lastSuccess = m.fingerprint(), now, now
+	clear(c.shut)
 	c.setWorry("")
 	c.done(p)
 }
@@ -168,19 +247,34 @@ func (c *courier) failed(ctx context.Context, p *parcel, l letter, method string
 	switch f {
 	case fateLimited:
 		wait := after + time.Duration(rand.Int64N(int64(100*time.Millisecond)))
-		c.barredUntil[method] = c.opt.Now().Add(wait)
-		p.next = c.barredUntil[method]
+		c.heldUntil[method] = c.opt.Now().Add(wait)
 		c.opt.Log.Info("slack limits the rate", "method", method, "retry_after", after)
 	case fateTooBig:
 		c.shrink(p, l, method, err)
 	case fateGone:
 		c.repost(ctx, p, l, method, err)
+	case fateShut:
+		c.shutBy(method, err)
 	case fateBarred:
 		c.barredBy(p, l, method, err)
-	default:
-		p.unsure = p.unsure || (method == methodPost && f == fateUncertain)
+	case fateUncertain, fateNotSent:
+		if method == methodPost && f == fateUncertain {
+			p.unsure, p.tried = true, c.opt.Now()
+		}
 		c.later(p, method, err)
 	}
+}
+
+// shutBy handles what keeps every message out until people remove it: logged
+// with the remedy once, tried again slowly with one message, never given up.
+func (c *courier) shutBy(method string, err error) {
+	code := apiCode(err)
+	if c.shut[method] != code {
+		c.shut[method] = code
+		c.opt.Log.Error("slack takes no messages; they are kept until it does", "method", method, "code", code, "remedy", remedy(code), "channel", c.opt.Channel)
+	}
+	c.heldUntil[method] = c.opt.Now().Add(c.opt.Pace.RetryMost)
+	c.setWorry(method + " fails: " + worryText(err))
 }
 
 // shrink tries a simpler form of the message, and in the end leaves it.
@@ -206,8 +300,8 @@ func (c *courier) repost(ctx context.Context, p *parcel, l letter, method string
 	}
 }
 
-// barredBy handles what only people can remove: logged with the remedy, tried
-// again slowly, given up in the end.
+// barredBy handles a refusal of this message alone: logged, tried again slowly,
+// given up in the end.
 func (c *courier) barredBy(p *parcel, l letter, method string, err error) {
 	code := apiCode(err)
 	if p.barred != code {

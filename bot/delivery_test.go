@@ -3,9 +3,14 @@ package bot_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"twokey/actions"
 	"twokey/approvals"
@@ -14,7 +19,7 @@ import (
 
 func alert(pair string) approvals.Event {
 	data := fmt.Sprintf(`{"pair":%q,"health":"writes block","was":"synchronous","severity":3,"text":"The standby is away.","since":"2026-03-14T12:00:00Z"}`, pair)
-	return approvals.Event{At: noon, Subject: approvals.PairSubject(pair), Kind: "alert", Data: json.RawMessage(data)}
+	return approvals.Event{At: time.Now(), Subject: approvals.PairSubject(pair), Kind: "alert", Data: json.RawMessage(data)}
 }
 
 // calls counts the requests to a method so far.
@@ -269,4 +274,260 @@ func TestAStoreThatFailsForAWhileLosesNoMessage(t *testing.T) {
 	if n := b.messages("billing"); n != 1 {
 		t.Errorf("%d messages:\n%s", n, b.Transcript())
 	}
+}
+
+// stale makes news of an hour ago.
+func stale(e approvals.Event) approvals.Event {
+	e.At = time.Now().Add(-time.Hour)
+	return e
+}
+
+func recovered(pair string) approvals.Event {
+	e := alert(pair)
+	e.Kind = "recovered"
+	return e
+}
+
+func TestAnOutageIsFollowedByOneMessageAndNotByAPage(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]slacksim.Failure{
+		"surely not sent": slacksim.Error("not_in_channel"), "perhaps sent": slacksim.Garbage(), "sent, and the answer lost": slacksim.Lost().Times(3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.Fail("chat.postMessage", f)
+			for i := range 40 {
+				b.store.Append(stale(alert(fmt.Sprintf("pair-%02d", i))), stale(recovered(fmt.Sprintf("pair-%02d", i))))
+			}
+			b.store.Append(alert("orders"))
+			b.until("Slack to fail", func() bool { return b.calls("chat.postMessage") > 0 })
+			b.Heal(slacksim.Any)
+			m := b.message("Told late: ")
+			b.message("orders: writes block")
+			b.settled()
+			if n := len(b.Messages(ops)); n > 5 {
+				t.Errorf("%d messages in the channel:\n%s", n, b.Transcript())
+			}
+			for _, want := range []string{"pair-39", "synchronous", "earlier ones", "audit entries"} {
+				if !strings.Contains(b.Plain(m), want) && !strings.Contains(b.Transcript(), want) {
+					t.Errorf("it doesn't tell %q:\n%s", want, b.Plain(m))
+				}
+			}
+		})
+	}
+}
+
+func TestAnOldAlertAloneIsTold(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.store.Append(stale(alert("orders")))
+	b.message("orders: writes block")
+	b.settled()
+	if n := len(b.Messages(ops)); n != 1 {
+		t.Errorf("%d messages:\n%s", n, b.Transcript())
+	}
+}
+
+func TestARequestThatEndedDuringAnOutageIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for name, f := range map[string]slacksim.Failure{"surely not sent": slacksim.Error("channel_not_found"), "perhaps sent": slacksim.Garbage()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t)
+			b.Fail("chat.postMessage", f)
+			b.say(oncall, "failover orders -- kernel upgrade")
+			b.until("a try", func() bool { return b.calls("chat.postMessage") > 0 })
+			b.must(b.desk.change(b.ctx, b.asked().ID, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+				return r.Expire(time.Now().Add(time.Hour))
+			}))
+			b.Heal(slacksim.Any)
+			b.message("orders: expired")
+			b.settled()
+			if n := len(b.Messages(ops)); n != 1 {
+				t.Errorf("%d messages:\n%s", n, b.Transcript())
+			}
+		})
+	}
+}
+
+// TestOneSearchSettlesAllUncertainPosts: after an outage each message may be
+// there or not; looking for each by itself would use up the history's rate.
+func TestOneSearchSettlesAllUncertainPosts(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.Fail("chat.postMessage", slacksim.Lost())
+	b.Fail("conversations.history", slacksim.Down())
+	for i := range 20 {
+		b.store.Append(alert(fmt.Sprintf("pair-%02d", i)))
+	}
+	b.message("pair-19")
+	b.Heal(slacksim.Any)
+	before := b.calls("conversations.history")
+	b.settled()
+	if n := b.calls("conversations.history") - before; n > 12 {
+		t.Errorf("%d searches for 20 messages", n)
+	}
+	if n := len(b.Messages(ops)); n != 20 {
+		t.Errorf("%d messages:\n%s", n, b.Transcript())
+	}
+}
+
+// TestNothingIsGivenUpWhileNothingGetsThrough: who reinstalls the app in the
+// morning finds the night's messages.
+func TestNothingIsGivenUpWhileNothingGetsThrough(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"token_revoked", "not_in_channel", "channel_not_found", "is_archived", "missing_scope"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t, func(s *setup) { s.bot.Pace.GiveUp = time.Millisecond })
+			b.Fail("chat.postMessage", slacksim.Error(code))
+			b.store.Append(alert("orders"), alert("billing"))
+			b.until("several tries", func() bool { return b.calls("chat.postMessage") >= 3 })
+			b.Heal(slacksim.Any)
+			b.message("orders: writes block")
+			b.message("billing: writes block")
+			b.settled()
+			if n := strings.Count(b.logs.String(), "slack takes no messages"); n != 1 {
+				t.Errorf("the log says so %d times", n)
+			}
+		})
+	}
+}
+
+func TestTheRequesterIsToldThatApproversSeeNothing(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.must(b.LeaveChannel(slacksim.BotUserID, ops))
+	b.store.Append(alert("orders"))
+	b.until("the trouble to be known", func() bool { _, answer := b.get("/readyz"); return strings.Contains(answer, "not_in_channel") })
+	b.say(oncall, "failover -- dc1 is on fire")
+	m := b.whisper(oncall, "The approvers can't see it yet")
+	if !strings.Contains(m.Text, "invite the bot to the channel") {
+		t.Errorf("it says %s", m.Text)
+	}
+	b.must(b.JoinChannel(slacksim.BotUserID, ops))
+	b.message("0 of 2 approvals")
+}
+
+// TestUpdatesStayWithinTheWorkspacesBudget: many executions at once share it,
+// and what people wait for doesn't wait behind progress.
+func TestUpdatesStayWithinTheWorkspacesBudget(t *testing.T) {
+	t.Parallel()
+	const every = 100 * time.Millisecond
+	names := []string{"orders", "billing", "stock", "users", "mail", "search", "audit", "cart"}
+	b := newBundle(t, func(s *setup) {
+		s.bot.Pace.UpdateEvery = every
+		s.pairs = nil
+		for _, name := range names {
+			p := ordersPair()
+			p.Name = name
+			s.pairs = append(s.pairs, p)
+		}
+	})
+	for _, name := range names {
+		b.say(oncall, "failover "+name)
+		b.message("Switchover of " + name + ": 0 of 2 approvals")
+	}
+	b.settled()
+	began, before := time.Now(), b.calls("chat.update")
+	b.store.mu.Lock()
+	ids := slices.Clone(b.store.order)
+	b.store.mu.Unlock()
+	for _, id := range ids[1:] {
+		b.executing(id)
+		for i := range 100 {
+			b.store.record(id, actions.Entry{At: time.Now(), Op: actions.OpRejoin, Node: "dc1", Phase: actions.Note, Text: fmt.Sprintf("%d MiB copied", i)})
+		}
+	}
+	m := b.message("Switchover of orders")
+	b.press(dba1, m.TS, "approve")
+	b.message("orders: 1 of 2 approvals")
+	if n := b.messages("99 MiB copied"); n == len(names)-1 {
+		t.Log("all progress was shown before the vote") // a slow machine: nothing to tell
+	}
+	b.settled()
+	b.await("the last progress of all", func(*slacksim.Snapshot) bool { return b.messages("99 MiB copied") == len(names)-1 })
+	if n, most := b.calls("chat.update")-before, 5+1+int(time.Since(began)/every); n > most {
+		t.Errorf("%d updates, %d are in the budget", n, most)
+	}
+}
+
+// executing moves a request to its execution.
+func (b *bundle) executing(id string) {
+	b.t.Helper()
+	for _, who := range []approvals.Person{"dba-1", "dba-2"} {
+		b.must(b.desk.change(b.ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+			return r.Approve(approvals.Ballot{Person: who, At: time.Now(), Digest: r.Digest().Short(), Place: r.Place}, b.desk.policy)
+		}))
+	}
+	b.must(b.desk.claim(b.ctx, id))
+}
+
+func TestAnAnswerIsTriedAgainWhenSlackLimitsIt(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.Fail(slacksim.ResponseURLs, slacksim.RateLimit(time.Second).Times(1))
+	b.say(oncall, "status")
+	if m := b.message("orders: synchronous"); m.From != slacksim.ResponseURLs {
+		t.Errorf("it came by %s", m.From)
+	}
+}
+
+func TestAnAnswerThatSlackRefusesIsSentSimpler(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	b.Fail(slacksim.ResponseURLs, slacksim.Error("invalid_blocks").Times(2))
+	b.say(oncall, "status")
+	if m := b.message("orders: synchronous"); m.From != slacksim.ResponseURLs || len(m.Blocks) > 0 {
+		t.Errorf("it came by %s with %s", m.From, m.Blocks)
+	}
+}
+
+// TestWhateverSlackDoesEachMessageIsThereOnce draws failures while news come,
+// and looks at what is there in the end.
+func TestWhateverSlackDoesEachMessageIsThereOnce(t *testing.T) {
+	t.Parallel()
+	failures := []slacksim.Failure{
+		slacksim.Down(), slacksim.Garbage(), slacksim.Lost(), slacksim.Error("internal_error"), slacksim.Error("ratelimited"),
+		slacksim.Error("not_in_channel"), slacksim.Error("token_revoked"), slacksim.Slow(5 * time.Millisecond),
+	}
+	methods := []string{"chat.postMessage", "chat.postMessage", "chat.update", "conversations.history", slacksim.Any}
+	rapid.Check(t, func(rt *rapid.T) {
+		b := newBundle(t)
+		m := b.ask()
+		news := rapid.IntRange(1, 6).Draw(rt, "news")
+		for i := range news {
+			f := rapid.SampledFrom(failures).Draw(rt, "failure").Times(rapid.IntRange(1, 4).Draw(rt, "times"))
+			b.Fail(rapid.SampledFrom(methods).Draw(rt, "method"), f)
+			e := alert(fmt.Sprintf("pair-%02d", i))
+			e.Subject = approvals.PairSubject(string(rune('a' + i%2)))
+			b.store.Append(e)
+			if rapid.Bool().Draw(rt, "restart") {
+				b.stop()
+				b.startBot()
+			}
+		}
+		b.Heal(slacksim.Any)
+		b.press(dba1, m.TS, "approve")
+		b.message("1 of 2 approvals")
+		b.settled()
+		var got [2][]string // by subject
+		for _, m := range b.Messages(ops)[1:] {
+			var i int
+			if _, err := fmt.Sscanf(m.Text, "🚨 pair-%d:", &i); err != nil {
+				rt.Fatalf("%v in %s", err, m.Text)
+			}
+			got[i%2] = append(got[i%2], strconv.Itoa(i))
+		}
+		var want [2][]string
+		for i := range news {
+			want[i%2] = append(want[i%2], strconv.Itoa(i))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("told (want -, got +):\n%s\n%s\nlog:\n%s", diff, b.Transcript(), b.logs)
+		}
+		b.stop()
+		b.must(b.Close())
+	})
 }

@@ -31,13 +31,17 @@
 //
 // A call that surely did not reach Slack is repeated with a growing pause; 429
 // is obeyed. After a call whose effect is not known the channel's history is
-// searched for the message's key before it is posted again, also after a
-// restart in between. A message that Slack refuses as too long is sent shorter,
-// then as plain text. What can't be delivered for a reason that only people can
-// remove (the bot is not in the channel, the token was revoked) is logged with
-// the remedy, tried again slowly, and given up in the end; it never stops the
-// delivery of anything else. The cursor only moves past what was delivered or
-// given up, so a restart repeats nothing and forgets nothing.
+// searched for the message's key before it is posted again, once for all that
+// wait, and not before a late effect would show; also after a restart in
+// between. A message that Slack refuses as too long is sent shorter, then as
+// plain text. Where no message gets through until people do something (the bot
+// is not in the channel, the token was revoked), that is logged with the remedy,
+// /readyz and the answers to commands say so, and everything is kept until it
+// does. A message that is refused alone is given up in the end; it never stops
+// the delivery of anything else. After an outage requests show their present
+// state, and the alerts and reports that are over become one message. The cursor
+// only moves past what was delivered or given up, so a restart repeats nothing
+// and forgets nothing.
 //
 // An error that is an *approvals.Refusal is shown to the person as it is. Any
 // other is logged under an incident id, and the person sees the id.

@@ -58,7 +58,7 @@ func (s Scene) view() view {
 func RenderRequest(s Scene) Rendered { return rendered(requestMessage(s.view())) }
 func RenderResult(s Scene) Rendered  { return rendered(resultMessage(s.view())) }
 func RenderHeld(s Scene) Rendered    { return rendered(heldMessage(s.view())) }
-func RenderAsked(s Scene) Rendered   { return rendered(askedMessage(s.view())) }
+func RenderAsked(s Scene) Rendered   { return rendered(askedMessage(s.view(), "")) }
 
 func RenderStatus(r ...actions.Report) Rendered { return rendered(statusMessage(r)) }
 func RenderVerify(r ...actions.Report) Rendered { return rendered(verifyMessage(r)) }
@@ -76,6 +76,13 @@ func RenderTestRow(pair, node string, row actions.TestRow) Rendered {
 }
 func RenderOpen(open []approvals.Request, links map[string]string, p People) Rendered {
 	return rendered(openMessage(open, links, p))
+}
+
+func RenderMissed(events ...approvals.Event) Rendered { return rendered(missedMessage(events)) }
+
+// RenderAskedInVain is RenderAsked while messages don't leave.
+func RenderAskedInVain(s Scene, trouble string) Rendered {
+	return rendered(askedMessage(s.view(), trouble))
 }
 
 // Views gives every modal that a scene can lead to, and the home, as JSON.

@@ -364,8 +364,16 @@ func TestTheOtherMessages(t *testing.T) {
 	}
 	open := newTale(t, switchoverPlan()).scene.Request
 	link := map[string]string{open.ID: "https://sim.slack.com/archives/C1/p1"}
+	late := func(seq uint64, kind, data string) approvals.Event {
+		return approvals.Event{Seq: seq, At: noon.Add(time.Duration(seq) * time.Minute), Subject: "pair/orders", Kind: kind, Data: json.RawMessage(data)}
+	}
 	messages := map[string]bot.Rendered{
-		"status": bot.RenderStatus(healthyReport()), "status_off": bot.RenderStatus(off), "status_gone": bot.RenderStatus(gone),
+		"missed": bot.RenderMissed(
+			late(3, "alert", `{"pair":"orders","health":"writes block","was":"synchronous","severity":3,"text":"dc2 is away, and dc1 waits for it.","since":"2026-03-14T12:03:00Z"}`),
+			late(5, "recovered", `{"pair":"orders","health":"synchronous","was":"writes block","since":"2026-03-14T12:03:00Z"}`),
+			late(9, "report", `{"rows":[{"pair":"orders","health":"synchronous"},{"pair":"billing","health":"unseen"}]}`)),
+		"asked_in_vain": bot.RenderAskedInVain(newTale(t, switchoverPlan()).scene, "chat.postMessage fails: not_in_channel: invite the bot to the channel"),
+		"status":        bot.RenderStatus(healthyReport()), "status_off": bot.RenderStatus(off), "status_gone": bot.RenderStatus(gone),
 		"verify": bot.RenderVerify(bad), "preview": bot.RenderPreview(failoverPlan(), ordersPair()), "help": bot.RenderHelp(twoPairs()),
 		"open": bot.RenderOpen([]approvals.Request{open}, link, people()), "open_none": bot.RenderOpen(nil, nil, people()),
 		"refusal":        bot.RenderRefusal(&approvals.Refusal{Code: approvals.CodeOpen, Message: "There is one already.", Request: open.ID}, link[open.ID]),

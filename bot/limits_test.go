@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -297,9 +298,14 @@ func TestNoReportBreaksALimitOfSlack(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
+		var late []approvals.Event
 		for _, kind := range []string{"alert", "recovered", "report", "policy", "paused", "resumed", "noise"} {
-			lawfulMessage(t, kind, bot.RenderNews(approvals.Event{Seq: 1, At: noon, Kind: kind, Data: data}))
+			e := approvals.Event{Seq: 1, At: noon, Kind: kind, Data: data}
+			lawfulMessage(t, kind, bot.RenderNews(e))
+			late = append(late, slices.Repeat([]approvals.Event{e}, rapid.IntRange(1, 12).Draw(t, "late"))...)
 		}
+		lawfulMessage(t, "told late", bot.RenderMissed(late...))
+		lawfulMessage(t, "asked in vain", bot.RenderAskedInVain(drawScene(t), word("trouble")))
 		lawfulMessage(t, "refusal", bot.RenderRefusal(&approvals.Refusal{Message: word("message"), Request: word("id")}, "https://sim.example/p"))
 		lawfulMessage(t, "rows", bot.RenderComparison(actions.Comparison{Pair: word("pair"), Tables: []actions.TableCompare{{Table: word("table")}}}))
 	})

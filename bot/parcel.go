@@ -21,9 +21,17 @@ type parcel struct {
 	backoff  *backoff.ExponentialBackOff
 	failedAt time.Time // first failure, zero for none
 	level    int       // 0 as it is, 1 shorter, 2 plain text
+	method   string    // that it needs next, as far as is known
 	marked   bool      // this process stored that the post was begun
+	begun    time.Time // when it was begun, as far as is known
 	unsure   bool      // a post of this process may have arrived
-	barred   string    // last code that only people can remove, as logged
+	tried    time.Time // when such a post was last tried
+	barred   string    // last code for which Slack refuses it, as logged
+
+	news  *approvals.Event // that it tells alone; nil for another kind
+	alone bool             // it may be there already, so it isn't told together with others
+
+	missed []approvals.Event // that it tells together
 }
 
 // letter is a parcel's content at this moment.
@@ -79,18 +87,31 @@ func (p *parcel) dueAt() time.Time {
 	return p.next
 }
 
-// due is the first parcel whose time has come, or how long until one's has.
+// due is the first parcel whose time has come, what people wait for before
+// mere progress, or how long until one's has. News of one pair come in order.
 func (c *courier) due() (*parcel, time.Duration) {
 	now, wait := c.opt.Now(), c.opt.Pace.RetryMost
-	if left := c.pausedUntil.Sub(now); left > 0 {
-		return nil, min(wait, left)
-	}
+	var progress *parcel
+	earlier := map[string]bool{} // subjects of which older news wait
 	for _, p := range c.order {
-		left := p.dueAt().Sub(now)
-		if left <= 0 {
-			return p, 0
+		if p.news != nil && earlier[p.news.Subject] {
+			continue
 		}
-		wait = min(wait, left)
+		if p.news != nil && p.barred == "" {
+			earlier[p.news.Subject] = true
+		}
+		left := max(p.dueAt().Sub(now), c.heldUntil[p.method].Sub(now))
+		switch {
+		case left > 0:
+			wait = min(wait, left)
+		case p.progress.IsZero():
+			return p, 0
+		case progress == nil:
+			progress = p
+		}
+	}
+	if progress != nil {
+		return progress, 0
 	}
 	return nil, wait
 }
@@ -118,9 +139,13 @@ func (c *courier) requestLetter(id string) letterMaker {
 		if !ok {
 			return letter{}, false, err
 		}
-		return letter{key: requestKey(id), message: requestMessage(v)}, true, nil
+		return letter{key: requestKey(id), message: requestMessage(v), onlyThere: hasResult(v.request.State)}, true, nil
 	}
 }
+
+// hasResult says whether a message of its own tells how a request ended. One
+// whose request was never shown then tells it alone.
+func hasResult(s approvals.State) bool { return s.Ended() && s != approvals.Cancelled }
 
 func (c *courier) resultLetter(id string, end auditHead) letterMaker {
 	return func(ctx context.Context) (letter, bool, error) {

@@ -57,10 +57,16 @@ func noteMessage(m markup) message {
 	return p.message()
 }
 
-// askedMessage tells the requester that the question is out.
-func askedMessage(v view) message {
+// askedMessage tells the requester that the question is out, or why the
+// approvers can't see it: an answer like this one gets through even then.
+func askedMessage(v view, trouble string) message {
 	p := &page{}
-	p.must(say("Asked for approval: %s. The request is in this channel; it expires %s.", v.what(), when(v.request.ExpiresAt)))
+	if trouble == "" {
+		p.must(say("Asked for approval: %s. The request is in this channel; it expires %s.", v.what(), when(v.request.ExpiresAt)))
+	} else {
+		p.must(say("Asked for approval: %s. It expires %s.", v.what(), when(v.request.ExpiresAt)))
+		p.must(say(":warning: *The approvers can't see it yet*: Slack doesn't take this bot's messages right now (%s). It is posted as soon as Slack does.", trouble))
+	}
 	p.context(v.footer())
 	return p.message()
 }

@@ -21,6 +21,15 @@ var bothTransports = map[string]func(*testing.T){
 	"TestLagIsAChartWithTheSameInWords":                                TestLagIsAChartWithTheSameInWords,
 	"TestHistoryTellsVotesAndOutcomes":                                 TestHistoryTellsVotesAndOutcomes,
 	"TestAuditShowsTheLogToWhoAsked":                                   TestAuditShowsTheLogToWhoAsked,
+	"TestAnAnswerThatSlackRefusesIsSentSimpler":                        TestAnAnswerThatSlackRefusesIsSentSimpler,
+	"TestAnAnswerIsTriedAgainWhenSlackLimitsIt":                        TestAnAnswerIsTriedAgainWhenSlackLimitsIt,
+	"TestUpdatesStayWithinTheWorkspacesBudget":                         TestUpdatesStayWithinTheWorkspacesBudget,
+	"TestTheRequesterIsToldThatApproversSeeNothing":                    TestTheRequesterIsToldThatApproversSeeNothing,
+	"TestNothingIsGivenUpWhileNothingGetsThrough":                      TestNothingIsGivenUpWhileNothingGetsThrough,
+	"TestOneSearchSettlesAllUncertainPosts":                            TestOneSearchSettlesAllUncertainPosts,
+	"TestARequestThatEndedDuringAnOutageIsToldOnce":                    TestARequestThatEndedDuringAnOutageIsToldOnce,
+	"TestAnOldAlertAloneIsTold":                                        TestAnOldAlertAloneIsTold,
+	"TestAnOutageIsFollowedByOneMessageAndNotByAPage":                  TestAnOutageIsFollowedByOneMessageAndNotByAPage,
 	"TestAPrivateChannelWorksWithItsOwnManifest":                       TestAPrivateChannelWorksWithItsOwnManifest,
 	"TestAPauseSaysWhatItDoesNotStop":                                  TestAPauseSaysWhatItDoesNotStop,
 	"TestAPauseDeliveredTwiceIsOne":                                    TestAPauseDeliveredTwiceIsOne,
@@ -80,6 +89,7 @@ var bothTransports = map[string]func(*testing.T){
 
 // oneTransport are the tests of what only one transport has, with the reason.
 var oneTransport = map[string]string{
+	"TestWhateverSlackDoesEachMessageIsThereOnce":                   "many bots; what is drawn is about what leaves",
 	"TestManifestNamesWhatIsDelivered":                              "addresses of HTTP",
 	"TestReadinessNamesTheTransport":                                "compares both",
 	"TestNoCommandIsLostWhileConnectionsAreReplaced":                "connections",
