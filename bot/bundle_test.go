@@ -112,11 +112,14 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	for _, c := range change {
 		c(&s)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	b := &bundle{t: t, ctx: ctx, logs: &logs{}, client: &http.Client{Transport: &http.Transport{}}}
 	t.Cleanup(b.client.CloseIdleConnections)
 	s.sim.SocketMode = s.socket
+	if s.sim.AckTimeout == 0 {
+		s.sim.AckTimeout = 30 * time.Second // Slack's 3 s would be this machine's in a bad moment
+	}
 	s.asInstalled()
 	b.Workspace = slacksim.New(s.sim)
 	t.Cleanup(func() { noteCalls(b.Snapshot(), s.sim); _ = b.Close() })
@@ -236,7 +239,7 @@ func (b *bundle) press(user, ts, action string) slacksim.Delivery {
 // await waits until holds, and says what was there instead.
 func (b *bundle) await(what string, holds func(*slacksim.Snapshot) bool) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if err := b.Wait(ctx, holds); err != nil {
 		b.t.Fatalf("waiting for %s: %v\n%s\nlog:\n%s", what, err, b.Transcript(), b.logs)
