@@ -113,6 +113,30 @@ func TestGroupThatCannotBeLookedUp(t *testing.T) {
 	})
 }
 
+// TestGroupMayPause: an order of one approver is one of a member's.
+func TestGroupMayPause(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bundle) {
+		g := grouped(b)
+		o := b.start(nil)
+		order := func(who approvals.Person) error {
+			_, err := o.desk.Pause(b.Context(), b.pair.Name, approvals.Ballot{Person: who, Via: "test", Why: "a new disk"})
+			return err
+		}
+		if err := order("oncall"); approvals.Refused(err) != approvals.CodeNotApprover {
+			b.Errorf("somebody who is no member: %v", err)
+		}
+		g.set(unsure)
+		if err := order("dba-1"); approvals.Refused(err) != approvals.CodeLookup {
+			b.Errorf("a group that can't be looked up: %v", err)
+		}
+		g.set(nil, "dba-1")
+		if err := order("dba-1"); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
 func TestGroupNeedsARosterAndAListNone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bundle) {
