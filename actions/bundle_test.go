@@ -18,16 +18,18 @@ import (
 // bundle is everything that a test of a desk needs, within one bubble of time.
 type bundle struct {
 	*testing.T
-	world  *world
-	ledger *ledger
-	pair   actions.Pair
-	policy approvals.Policy
-	check  func(approvals.Person) error // an account's look-up
-	roster approvals.Roster             // nil where the policy has no group
-	unled  map[string]bool              // nodes without a machine
-	clock  func() time.Time             // of the bots; nil for the bubble's
-	keep   func(*being) books           // where bots keep their books; nil for the ledger
-	ids    int
+	world   *world
+	ledger  *ledger
+	pair    actions.Pair
+	policy  approvals.Policy
+	check   func(approvals.Person) error // an account's look-up
+	roster  approvals.Roster             // nil where the policy has no group
+	factors approvals.Factors            // nil, as codes, where the policy asks for none
+	codes   approvals.Codes
+	unled   map[string]bool    // nodes without a machine
+	clock   func() time.Time   // of the bots; nil for the bubble's
+	keep    func(*being) books // where bots keep their books; nil for the ledger
+	ids     int
 }
 
 // inBubble runs a test with simulated time, clients that write all the while,
@@ -96,7 +98,7 @@ func (b *bundle) options(o *bot, hook atPoint) actions.Options {
 	}
 	return actions.Options{
 		Pairs: []actions.Pair{b.pair}, Hands: map[string]actions.Hands{b.pair.Name: b.hands(o.being)},
-		Policy: b.policy, Directory: directory{b}, Roster: b.roster, Store: k, Journal: k, Memory: k,
+		Policy: b.policy, Directory: directory{b}, Roster: b.roster, Factors: b.factors, Codes: b.codes, Store: k, Journal: k, Memory: k,
 		Timeouts: actions.DefaultTimeouts(), Thresholds: actions.DefaultThresholds(), Now: now,
 		NewID: func() string { b.ids++; return fmt.Sprintf("%04d", b.ids) }, NewNonce: func() string { return "nonce" },
 		Log: slog.New(slog.NewTextHandler(b.Output(), nil)),

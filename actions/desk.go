@@ -15,13 +15,15 @@ import (
 	"twokey/approvals"
 )
 
-// Options are what a Desk works with. Everything is needed but At, and Roster without a group.
+// Options are what a Desk works with. Everything is needed but At, and what says so.
 type Options struct {
 	Pairs      []Pair
 	Hands      map[string]Hands // by pair
 	Policy     approvals.Policy
 	Directory  approvals.Directory
-	Roster     approvals.Roster // nil where the policy has no group
+	Roster     approvals.Roster  // nil where the policy has no group
+	Factors    approvals.Factors // nil, as Codes, where the policy asks for no codes
+	Codes      approvals.Codes
 	Store      approvals.Store
 	Journal    Journal
 	Memory     Memory
@@ -53,7 +55,7 @@ type Desk struct {
 
 // NewDesk checks the policy and the pairs.
 func NewDesk(o Options) (*Desk, error) {
-	if err := errors.Join(o.Policy.Validate(), o.checkGroup()); err != nil {
+	if err := errors.Join(o.Policy.Validate(), o.checkGroup(), o.checkFactor()); err != nil {
 		return nil, err
 	}
 	for _, p := range o.Pairs {
@@ -203,8 +205,9 @@ func (d *Desk) Approve(ctx context.Context, id string, b approvals.Ballot) (appr
 	if err := d.mayBeApproved(ctx, id); err != nil {
 		return approvals.Request{}, err
 	}
-	r, err := d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Approve(d.dated(b), policy)
+	b = d.dated(b)
+	r, err := d.decide(ctx, id, b, policy, func(r approvals.Request, f approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error) {
+		return r.ApproveWith(b, policy, f, d.opt.Codes)
 	})
 	if err == nil && r.State == approvals.Approved {
 		d.start <- id
@@ -236,8 +239,9 @@ func (d *Desk) Answer(ctx context.Context, id string, b approvals.Ballot, cause 
 	if err != nil {
 		return approvals.Request{}, err
 	}
-	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Answer(d.dated(b), cause, typed, policy)
+	b = d.dated(b)
+	return d.decide(ctx, id, b, policy, func(r approvals.Request, f approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error) {
+		return r.AnswerWith(b, cause, typed, policy, f, d.opt.Codes)
 	})
 }
 

@@ -36,6 +36,9 @@ func Open(a Asking, p Policy) (Request, []Event, error) {
 		Approvers: slices.Compact(p.sorted()), Group: p.Group, Policy: p.Version(), AllowRequester: p.AllowRequester, Nonce: a.Nonce, Place: a.Place,
 		CreatedAt: a.At.UTC().Truncate(time.Second), ExpiresAt: a.At.Add(p.Expiry).UTC().Truncate(time.Second),
 	}
+	if p.Factor.On() {
+		r.Factor = p.Factor
+	}
 	ev := Event{At: a.At, Actor: a.Requester, Subject: RequestSubject(r.ID), Kind: string(Ask),
 		Data: encode(MoveData{To: Pending, Why: r.Reason, Digest: r.Digest()})}
 	return r, []Event{ev}, nil
@@ -50,6 +53,9 @@ type Ballot struct {
 	Digest string // what the person saw of the digest: a prefix of at least 12 characters
 	Place  string // where it was pressed
 	Why    string // of a denial or cancellation
+	Code   string // one-time code, where one was asked for
+
+	factor string // that was checked with it; only ApproveWith and AnswerWith say so
 }
 
 // Approve counts b as a yes. A *Refusal may come with a changed request and
@@ -66,11 +72,22 @@ func (r Request) Approve(b Ballot, p Policy) (Request, []Event, error) {
 	if err != nil {
 		return r, nil, err
 	}
+	if err := needsFactor(b, p); err != nil {
+		return r, nil, err
+	}
 	digest := r.Digest()
 	r.State = to
-	r.Votes = append(slices.Clone(r.Votes), Vote{Person: b.Person, At: b.At, Via: b.Via, Proof: b.Proof, Digest: digest})
-	ev := r.event(b.At, b.Person, Approve, VoteData{Digest: digest, Via: b.Via, Proof: b.Proof})
+	r.Votes = append(slices.Clone(r.Votes), Vote{Person: b.Person, At: b.At, Via: b.Via, Proof: b.Proof, Digest: digest, Factor: b.factor})
+	ev := r.event(b.At, b.Person, string(Approve), VoteData{Digest: digest, Via: b.Via, Proof: b.Proof, Factor: b.factor})
 	return r, []Event{ev}, nil
+}
+
+// needsFactor refuses a yes without the code that the policy requires.
+func needsFactor(b Ballot, p Policy) error {
+	if p.Factor == FactorRequired && b.factor == "" {
+		return refuse(CodeFactorMissing, "An approval needs a one-time code besides, and this one came without.")
+	}
+	return nil
 }
 
 // Deny ends the request with b's no. The requester may not deny his own
@@ -172,11 +189,11 @@ func (r Request) end(at time.Time, who Person, cause Cause, why string) (Request
 	}
 	from := r.State
 	r.State, r.EndedAt, r.EndedBy, r.Why = to, at, who, why
-	return r, []Event{r.event(at, who, cause, MoveData{From: from, To: to, Why: why})}, nil
+	return r, []Event{r.event(at, who, string(cause), MoveData{From: from, To: to, Why: why})}, nil
 }
 
-func (r Request) event(at time.Time, who Person, cause Cause, data any) Event {
-	return Event{At: at, Actor: who, Subject: RequestSubject(r.ID), Kind: string(cause), Data: encode(data)}
+func (r Request) event(at time.Time, who Person, kind string, data any) Event {
+	return Event{At: at, Actor: who, Subject: RequestSubject(r.ID), Kind: kind, Data: encode(data)}
 }
 
 func without(people []Person, who Person) []Person {
@@ -197,7 +214,7 @@ func (r Request) Claim(now time.Time, attempt string) (Request, []Event, error) 
 	}
 	from := r.State
 	r.State, r.Attempt = to, attempt
-	return r, []Event{r.event(now, "", Claim, MoveData{From: from, To: to, Why: attempt})}, nil
+	return r, []Event{r.event(now, "", string(Claim), MoveData{From: from, To: to, Why: attempt})}, nil
 }
 
 // Hold stops the execution until an approver types statement, or until the
@@ -214,7 +231,7 @@ func (r Request) Hold(now time.Time, question, statement string, until time.Time
 	from := r.State
 	r.State = to
 	r.Pauses = append(slices.Clone(r.Pauses), Pause{Question: question, Statement: statement, Until: until})
-	return r, []Event{r.event(now, "", Hold, MoveData{From: from, To: to, Why: question})}, nil
+	return r, []Event{r.event(now, "", string(Hold), MoveData{From: from, To: to, Why: question})}, nil
 }
 
 // Answer decides a held request: Accept with the statement typed word for
@@ -231,12 +248,12 @@ func (r Request) Answer(b Ballot, cause Cause, typed string, p Policy) (Request,
 	if err := r.mayAnswer(b, cause, typed, open, p); err != nil {
 		return r, nil, err
 	}
-	open.Answer, open.By, open.At = cause, b.Person, b.At
+	open.Answer, open.By, open.At, open.Factor = cause, b.Person, b.At, b.factor
 	from := r.State
 	r.Pauses = slices.Clone(r.Pauses)
 	r.Pauses[len(r.Pauses)-1] = open
 	r.State = to
-	return r, []Event{r.event(b.At, b.Person, cause, MoveData{From: from, To: to, Why: typed})}, nil
+	return r, []Event{r.event(b.At, b.Person, string(cause), MoveData{From: from, To: to, Why: typed, Factor: b.factor})}, nil
 }
 
 func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Policy) error {
@@ -258,6 +275,8 @@ func (r Request) mayAnswer(b Ballot, cause Cause, typed string, open Pause, p Po
 		return refuse(CodeOwnRequest, "You asked for this, so another approver must state it.")
 	case cause == Accept && strings.TrimSpace(typed) != open.Statement:
 		return refuse(CodeStatement, "You typed %q; to go on, type exactly %q.", typed, open.Statement)
+	case cause == Accept:
+		return needsFactor(b, p)
 	}
 	return nil
 }

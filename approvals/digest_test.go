@@ -58,6 +58,7 @@ func TestDigestCovers(t *testing.T) {
 		{"an approver less", true, func(r *approvals.Request) { r.Approvers = r.Approvers[:2] }},
 		{"another approver", true, func(r *approvals.Request) { r.Approvers = []approvals.Person{"dba-1", "dba-2", "x"} }},
 		{"the group of its approvers", true, func(r *approvals.Request) { r.Group = "S0OPS" }},
+		{"whether codes are asked for", true, func(r *approvals.Request) { r.Factor = approvals.FactorRequired }},
 		{"its policy", true, func(r *approvals.Request) { r.Policy = "000000" }},
 		{"whether the requester may approve", true, func(r *approvals.Request) { r.AllowRequester = true }},
 		{"its nonce", true, func(r *approvals.Request) { r.Nonce = "beef" }},

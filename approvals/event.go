@@ -29,6 +29,7 @@ type VoteData struct {
 	Digest Digest `json:"digest"`
 	Via    string `json:"via"`
 	Proof  string `json:"proof"`
+	Factor string `json:"factor,omitempty"` // "otp" where a one-time code was given
 }
 
 // MoveData is the Data of every other event of a request.
@@ -37,6 +38,7 @@ type MoveData struct {
 	To     State  `json:"to"`
 	Why    string `json:"why,omitempty"`
 	Digest Digest `json:"digest,omitempty"`
+	Factor string `json:"factor,omitempty"` // of a statement: as in VoteData
 }
 
 func encode(v any) json.RawMessage {

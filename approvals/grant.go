@@ -13,7 +13,8 @@ type Grant struct {
 
 // MintGrant derives the grant from a stored request: claimed and running, with
 // Required votes of distinct approvers, none of them the requester's unless
-// its policy allowed it, all for the digest that the request has now.
+// its policy allowed it, all for the digest that the request has now, and all
+// with a one-time code where the policy required one.
 func MintGrant(r Request) (Grant, error) {
 	if !r.State.Running() || r.Attempt == "" {
 		return Grant{}, refuse(CodeState, "request %s is %s; only a claimed, running request gives a grant", r.ID, r.State)
@@ -22,7 +23,8 @@ func MintGrant(r Request) (Grant, error) {
 	voters := map[Person]bool{}
 	for _, v := range r.Votes {
 		own := v.Person == r.Requester && !r.AllowRequester
-		if v.Digest == digest && !own && slices.Contains(r.Approvers, v.Person) {
+		bare := r.Factor == FactorRequired && v.Factor == ""
+		if v.Digest == digest && !own && !bare && slices.Contains(r.Approvers, v.Person) {
 			voters[v.Person] = true
 		}
 	}

@@ -27,6 +27,10 @@ const (
 	CodePolicyBad   Code = "policy_unusable"
 	CodePaused      Code = "paused"
 	CodeInput       Code = "bad_input"
+	CodeFactor      Code = "wrong_code"
+	// CodeFactorMissing: no code can help; CodeFactorLocked: not now.
+	CodeFactorMissing Code = "no_second_factor"
+	CodeFactorLocked  Code = "second_factor_locked"
 )
 
 // Refusal is an error that a person may read: nothing happened, and Message

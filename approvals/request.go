@@ -40,6 +40,7 @@ type Vote struct {
 	Via    string    `json:"via"`
 	Proof  string    `json:"proof"`
 	Digest Digest    `json:"digest"`
+	Factor string    `json:"factor,omitempty"` // "otp" where a one-time code was given
 }
 
 // Pause is a question that an execution in state held puts to the approvers,
@@ -51,6 +52,7 @@ type Pause struct {
 	Answer    Cause     `json:"answer,omitempty"` // Accept, Refuse or Lapse
 	By        Person    `json:"by,omitempty"`
 	At        time.Time `json:"at,omitzero"`
+	Factor    string    `json:"factor,omitempty"` // "otp" where a one-time code was given
 }
 
 // Request is one question to the approvers with everything that was decided
@@ -66,11 +68,12 @@ type Request struct {
 	Group     string   `json:"group,omitempty"` // that the approvers were members of when it was asked
 	Policy    string   `json:"policy"`          // version
 	// AllowRequester is the policy's, as of asking: the requester's own approval counts.
-	AllowRequester bool      `json:"allow_requester,omitempty"`
-	Nonce          string    `json:"nonce"`
-	Place          string    `json:"place"` // where it was asked; votes must come from there
-	CreatedAt      time.Time `json:"created_at"`
-	ExpiresAt      time.Time `json:"expires_at"`
+	AllowRequester bool       `json:"allow_requester,omitempty"`
+	Factor         FactorRule `json:"factor,omitempty"` // as of asking; "" for off
+	Nonce          string     `json:"nonce"`
+	Place          string     `json:"place"` // where it was asked; votes must come from there
+	CreatedAt      time.Time  `json:"created_at"`
+	ExpiresAt      time.Time  `json:"expires_at"`
 
 	Votes   []Vote          `json:"votes,omitempty"`
 	Attempt string          `json:"attempt,omitempty"` // of the executor that claimed it
@@ -90,6 +93,9 @@ func (r Request) Text() string {
 	fmt.Fprintf(&b, "requester: %s (may approve: %t)\napprovers: %s\napprovals needed: %d\n", r.Requester, r.AllowRequester, join(r.Approvers), Required)
 	if r.Group != "" {
 		fmt.Fprintf(&b, "approvers are members of: %s\n", r.Group)
+	}
+	if r.Factor.On() {
+		fmt.Fprintf(&b, "one-time code: %s\n", r.Factor)
 	}
 	fmt.Fprintf(&b, "policy: %s\nnonce: %s\n", r.Policy, r.Nonce)
 	fmt.Fprintf(&b, "asked: %s\nexpires: %s\n", stamp(r.CreatedAt), stamp(r.ExpiresAt))

@@ -19,6 +19,15 @@ type Store interface {
 	Update(ctx context.Context, id string, change func(Request) (Request, []Event, error)) (Request, error)
 }
 
+// Factors keeps everybody's second factor.
+type Factors interface {
+	// Factor gives who's; the zero Factor when there is none.
+	Factor(ctx context.Context, who Person) (Factor, error)
+	// UpdateAs is Store.Update for a change that who brings about: it is given
+	// who's factor as well, and what it returns is stored in the same transaction.
+	UpdateAs(ctx context.Context, id string, who Person, change func(Request, Factor) (Request, Factor, []Event, error)) (Request, error)
+}
+
 // Roster knows who the approvers are right now, where that is a group that
 // others keep. It returns a *Refusal CodeLookup when it couldn't find out.
 type Roster interface {

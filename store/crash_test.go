@@ -359,6 +359,32 @@ func putSealed(b *bbolt.Bucket, key, payload []byte) error {
 	return b.Put(key, store.Seal(key, payload))
 }
 
+// TestStoreOfTheFirstVersion: one that was written before there were second
+// factors is opened, verified as it is, and has room for them then.
+func TestStoreOfTheFirstVersion(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	s := open(t, path, store.Options{})
+	must(t, runRequest(t, s, "01", "orders", time.Now()))
+	seq, hash, err := s.Head(t.Context())
+	must(t, err)
+	must(t, store.RawUpdate(s, func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("factors")) }))
+	must(t, store.SetSchema(s, 1))
+	must(t, s.Close())
+	if sum, err := verified(path, store.Mark{Seq: seq, Hash: hash}); err != nil || sum.Last != seq {
+		t.Errorf("before it is opened: %+v, %v", sum, err)
+	}
+	again := open(t, path, store.Options{})
+	consistent(t, again)
+	if newSeq, newHash, err := again.Head(t.Context()); newSeq != seq || newHash != hash || err != nil {
+		t.Errorf("head %d %s, %v, want %d %s", newSeq, newHash, err, seq, hash)
+	}
+	must(t, again.SetFactor(t.Context(), "dba-1", approvals.Factor{Secret: []byte("x")}, nil))
+	if f, err := again.Factor(t.Context(), "dba-1"); !f.Enrolled() || err != nil {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	s := open(t, filepath.Join(t.TempDir(), "store.db"), store.Options{})
@@ -368,10 +394,12 @@ func TestMigration(t *testing.T) {
 			return errors.Join(putSealed(tx.Bucket([]byte("settings")), []byte(text), []byte(text)), err)
 		}
 	}
-	if err := store.Migrate(s, note("to 2", nil), note("to 3", boom)); !errors.Is(err, boom) || !strings.Contains(err.Error(), "version 3") {
+	steps := make([]func(*bbolt.Tx) error, store.Schema-1, store.Schema+1) // those of before are done
+	steps = append(steps, note("next", nil), note("after that", boom))
+	if err := store.Migrate(s, steps...); !errors.Is(err, boom) || !strings.Contains(err.Error(), fmt.Sprint("version ", store.Schema+2)) {
 		t.Errorf("a migration that fails: %v", err)
 	}
-	for text, want := range map[string]bool{"to 2": true, "to 3": false} {
+	for text, want := range map[string]bool{"next": true, "after that": false} {
 		if _, found, err := s.Setting(t.Context(), text); found != want || err != nil {
 			t.Errorf("what the migration %s wrote is there: %t, %v", text, found, err)
 		}

@@ -273,7 +273,7 @@ func TestOpenRefusesWhatIsNoStore(t *testing.T) {
 		{"a folder", store.ErrForeign, func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) }},
 		{"a pipe", store.ErrForeign, func(t *testing.T, path string) { must(t, syscall.Mkfifo(path, 0o600)) }},
 		{"a link to nothing", os.ErrNotExist, func(t *testing.T, path string) { must(t, os.Symlink("nowhere", path)) }},
-		{"a store of a newer version", store.ErrNewer, altered(func(s *store.Store) error { return store.SetSchema(s, 2) })},
+		{"a store of a newer version", store.ErrNewer, altered(func(s *store.Store) error { return store.SetSchema(s, store.Schema+1) })},
 		{"a store of version 0", store.ErrForeign, altered(func(s *store.Store) error { return store.SetSchema(s, 0) })},
 		{"a newer store that keeps its values in another way", store.ErrNewer, altered(func(s *store.Store) error {
 			return errors.Join(store.SetSchema(s, 9), put(s, "requests", "01", []byte("quite different")))

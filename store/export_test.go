@@ -4,6 +4,9 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// Schema is the version that this program writes.
+const Schema = schema
+
 // SetSchema rewrites the version of an open store, as another version of this
 // program would have.
 func SetSchema(s *Store, version int) error {

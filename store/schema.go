@@ -13,7 +13,7 @@ import (
 )
 
 // schema is the version of the layout that this program writes.
-const schema = 1
+const schema = 2
 
 // The buckets. In keys, numbers are 8 bytes, most significant first, and names
 // end with a zero byte where something follows.
@@ -32,6 +32,7 @@ const (
 	bucketSeen      = "seen"              // hash of key → until
 	bucketSeenUntil = "seen_until"        // until, hash of key → nothing
 	bucketSettings  = "settings"          // name → value
+	bucketFactors   = "factors"           // person → second factor; since version 2
 
 	keySchema = "schema"
 )
@@ -39,7 +40,7 @@ const (
 func buckets() []string {
 	return []string{
 		bucketMeta, bucketRequests, bucketByPair, bucketOpen, bucketEvents, bucketBySubject, bucketJournal,
-		bucketMemory, bucketSamples, bucketCursors, bucketPlaces, bucketSeen, bucketSeenUntil, bucketSettings,
+		bucketMemory, bucketSamples, bucketCursors, bucketPlaces, bucketSeen, bucketSeenUntil, bucketSettings, bucketFactors,
 	}
 }
 
@@ -73,7 +74,12 @@ func setSchema(tx *bbolt.Tx, version int) error {
 type migration func(*bbolt.Tx) error
 
 // migrations holds at index i what leads from schema i+1 to i+2.
-func migrations() []migration { return nil }
+func migrations() []migration { return []migration{addFactors} }
+
+func addFactors(tx *bbolt.Tx) error {
+	_, err := tx.CreateBucketIfNotExists([]byte(bucketFactors))
+	return err
+}
 
 // migrate brings an older file to this program's schema, one transaction for
 // each version, so that an interrupted one goes on where it was.

@@ -365,6 +365,17 @@ func calls(ctx context.Context, b bundle, name string) map[string]func() error {
 		"change setting": func() error {
 			return b.ChangeSetting(ctx, name, func(string, bool) (string, []approvals.Event) { return "x", nil })
 		},
+		"factor":     func() error { _, err := b.Factor(ctx, approvals.Person(name)); return err },
+		"set factor": func() error { return b.SetFactor(ctx, approvals.Person(name), approvals.Factor{}, event) },
+		"update as": func() error {
+			_, err := b.UpdateAs(ctx, "01", approvals.Person(name), func(r approvals.Request, f approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error) {
+				return r, f, nil, nil
+			})
+			if approvals.Refused(err) == approvals.CodeUnknown {
+				return nil // the name is taken
+			}
+			return err
+		},
 		"revise":     func() error { _, err := b.Revise(ctx, name, same); return err },
 		"add sample": func() error { return b.AddSample(ctx, name, actions.Sample{At: b.clock.Now()}) },
 		"cursor":     func() error { _, err := b.Cursor(ctx, name); return err },

@@ -16,10 +16,13 @@ import (
 // Store is everything that the bot asks of a store.
 type Store interface {
 	approvals.Store
+	approvals.Factors
 	actions.Journal
 	actions.Memory
 	actions.Samples
 
+	SetFactor(ctx context.Context, who approvals.Person, f approvals.Factor, events []approvals.Event) error
+	Factors(ctx context.Context) (map[approvals.Person]approvals.Factor, error)
 	Requests(ctx context.Context, f store.Filter, limit int) ([]approvals.Request, error)
 	Append(ctx context.Context, events []approvals.Event) error
 	EventsAfter(ctx context.Context, seq uint64, limit int) ([]approvals.Event, error)
@@ -63,6 +66,8 @@ func Run(t *testing.T, open Make) {
 		"changes":       testChanges,
 		"one open":      testOneOpen,
 		"history":       testHistory,
+		"factors":       testFactors,
+		"codes at once": testCodesAtOnce,
 		"events":        testEvents,
 		"journal":       testJournal,
 		"memory":        testMemory,
