@@ -15,6 +15,8 @@ const (
 	NewsPaused    = "paused"    // data: PauseChange
 	NewsResumed   = "resumed"   // data: PauseChange
 	NewsPolicy    = "policy"    // data: PolicyChange; requests of before are void
+	NewsEnrolled  = "otp-enrolled" // data: FactorChange
+	NewsRemoved   = "otp-removed"  // data: FactorChange
 	NewsApprovers = "approvers" // data: PolicyChange; of a group's members, requests of before stand
 )
 
@@ -42,6 +44,14 @@ type HealthRow struct {
 	Standby string    `json:"standby"`
 	Replay  *uint64   `json:"replay"` // bytes behind, nil when not known
 	Text    string    `json:"text"`
+}
+
+// FactorChange is a second factor that somebody got or lost, over the admin
+// socket.
+type FactorChange struct {
+	Person   approvals.Person `json:"person"`
+	By       string           `json:"by"` // the system's account that asked for it
+	Replaced bool             `json:"replaced,omitempty"`
 }
 
 // PolicyChange is a changed list of approvers or policy, in words.

@@ -168,7 +168,7 @@ func (c *courier) collect(ctx context.Context) error {
 // take makes or refreshes the parcels that an event asks for.
 func (c *courier) take(e approvals.Event) {
 	if posted(e.Kind) {
-		p := c.add(newsKey(e.Seq), e.Seq, newsLetter(e))
+		p := c.add(newsKey(e.Seq), e.Seq, newsLetter(e, c.opt.People))
 		p.news = &e
 		p.now()
 		return

@@ -19,6 +19,7 @@ type desk struct {
 	pairs     []actions.Pair
 	policy    approvals.Policy
 	directory approvals.Directory // may be nil
+	codes     approvals.Codes     // may be nil
 	now       func() time.Time
 
 	mu      sync.Mutex
@@ -123,7 +124,27 @@ func (d *desk) Approve(ctx context.Context, id string, b approvals.Ballot) (appr
 	if err := d.checked(ctx, b.Person); err != nil {
 		return approvals.Request{}, err
 	}
-	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) { return r.Approve(b, d.policy) })
+	return d.decide(ctx, id, b, func(r approvals.Request, f approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error) {
+		return r.ApproveWith(b, d.policy, f, d.codes)
+	})
+}
+
+// decide is update with the person's second factor.
+func (d *desk) decide(ctx context.Context, id string, b approvals.Ballot, change func(approvals.Request, approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error)) (approvals.Request, error) {
+	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+		f := d.store.factors[b.Person] // Update holds the lock
+		out, f, events, err := change(r, f)
+		d.store.factors[b.Person] = f
+		return out, events, err
+	})
+}
+
+func (d *desk) NeedsCode(_ context.Context, who approvals.Person) (bool, error) {
+	f := d.store.factor(who)
+	if !d.policy.Factor.Asks(f) {
+		return false, nil
+	}
+	return true, f.Usable(d.now())
 }
 
 func (d *desk) Deny(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error) {
@@ -141,8 +162,8 @@ func (d *desk) Answer(ctx context.Context, id string, b approvals.Ballot, cause 
 	if err := d.checked(ctx, b.Person); err != nil {
 		return approvals.Request{}, err
 	}
-	return d.update(ctx, id, func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
-		return r.Answer(b, cause, typed, d.policy)
+	return d.decide(ctx, id, b, func(r approvals.Request, f approvals.Factor) (approvals.Request, approvals.Factor, []approvals.Event, error) {
+		return r.AnswerWith(b, cause, typed, d.policy, f, d.codes)
 	})
 }
 

@@ -65,7 +65,12 @@ func RenderVerify(r ...actions.Report) Rendered { return rendered(verifyMessage(
 func RenderPreview(p actions.Plan, pair actions.Pair) Rendered {
 	return rendered(previewMessage(p, pair))
 }
-func RenderNews(e approvals.Event) Rendered          { return rendered(newsMessage(e)) }
+
+// RenderNews is news told to nobody in particular, or among people.
+func RenderNews(e approvals.Event, among ...People) Rendered {
+	return rendered(newsMessage(e, append(among, People{})[0]))
+}
+
 func RenderComparison(c actions.Comparison) Rendered { return rendered(comparisonMessage(c)) }
 func RenderHelp(pairs []actions.Pair) Rendered       { return rendered(helpMessage("/pg", pairs)) }
 func RenderRefusal(r *approvals.Refusal, link string) Rendered {
@@ -90,8 +95,8 @@ func Views(s Scene) map[string]json.RawMessage {
 	v := s.view()
 	sheet := sheet{Request: s.Request.ID, Digest: s.Request.Digest().Short(), Channel: "C1", Message: "1.2"}
 	views := map[string]any{
-		"deny": denyView(sheet, &v), "deny at first": denyView(sheet, nil), "statement": statementView(sheet, &v),
-		"statement at first": statementView(sheet, nil), "details": detailsView(v), "wait": waitView("Details"),
+		"deny": denyView(sheet, &v), "deny at first": denyView(sheet, nil), "statement": statementView(sheet, &v, true), "code": codeView(sheet, &v), "code at first": codeView(sheet, nil),
+		"statement at first": statementView(sheet, nil, false), "details": detailsView(v), "wait": waitView("Details"),
 		"home": homePage("/pg", s.Pairs, []approvals.Request{s.Request}, s.People).home(),
 	}
 	out := map[string]json.RawMessage{}

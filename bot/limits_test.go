@@ -294,13 +294,13 @@ func TestNoReportBreaksALimitOfSlack(t *testing.T) {
 		}
 		lawfulMessage(t, "status", bot.RenderStatus(reports...))
 		lawfulMessage(t, "verify", bot.RenderVerify(reports...))
-		data, err := json.Marshal(map[string]any{"pair": word("pair"), "health": word("health"), "text": word("text"), "old": word("old"), "new": word("new"), "paused": map[string]any{"by": word("by"), "why": word("reason")}, "why": word("why"), "rows": []any{map[string]any{"pair": word("pair"), "text": word("text")}}})
+		data, err := json.Marshal(map[string]any{"pair": word("pair"), "health": word("health"), "text": word("text"), "old": word("old"), "new": word("new"), "paused": map[string]any{"by": word("by"), "why": word("reason")}, "why": word("why"), "person": word("person"), "by": word("uid"), "rows": []any{map[string]any{"pair": word("pair"), "text": word("text")}}})
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
 		var late []approvals.Event
-		for _, kind := range []string{"alert", "recovered", "report", "policy", "paused", "resumed", "noise"} {
-			e := approvals.Event{Seq: 1, At: noon, Kind: kind, Data: data}
+		for _, kind := range []string{"alert", "recovered", "report", "policy", "approvers", "otp-enrolled", "otp-removed", "otp-locked", "paused", "resumed", "noise"} {
+			e := approvals.Event{Seq: 1, At: noon, Actor: approvals.Person(word("actor")), Kind: kind, Data: data}
 			lawfulMessage(t, kind, bot.RenderNews(e))
 			late = append(late, slices.Repeat([]approvals.Event{e}, rapid.IntRange(1, 12).Draw(t, "late"))...)
 		}

@@ -24,6 +24,7 @@ type memory struct {
 	entries  map[string][]actions.Entry
 	cursors  map[string]uint64
 	places   map[string]string
+	factors  map[approvals.Person]approvals.Factor
 	seen     map[string]time.Time
 	wakes    map[int]chan struct{}
 	next     int
@@ -33,7 +34,7 @@ type memory struct {
 func newMemory(now func() time.Time) *memory {
 	return &memory{
 		now: now, requests: map[string]approvals.Request{}, entries: map[string][]actions.Entry{}, cursors: map[string]uint64{},
-		places: map[string]string{}, seen: map[string]time.Time{}, wakes: map[int]chan struct{}{},
+		places: map[string]string{}, factors: map[approvals.Person]approvals.Factor{}, seen: map[string]time.Time{}, wakes: map[int]chan struct{}{},
 	}
 }
 
@@ -55,6 +56,18 @@ func (m *memory) append(events []approvals.Event) {
 		default:
 		}
 	}
+}
+
+func (m *memory) factor(who approvals.Person) approvals.Factor {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.factors[who]
+}
+
+func (m *memory) setFactor(who approvals.Person, f approvals.Factor) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.factors[who] = f
 }
 
 // Append adds events that belong to no request.

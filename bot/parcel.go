@@ -171,8 +171,8 @@ func (c *courier) heldLetter(id string) letterMaker {
 	}
 }
 
-func newsLetter(e approvals.Event) letterMaker {
+func newsLetter(e approvals.Event, people People) letterMaker {
 	return func(context.Context) (letter, bool, error) {
-		return letter{key: newsKey(e.Seq), message: newsMessage(e), once: true}, true, nil
+		return letter{key: newsKey(e.Seq), message: newsMessage(e, people), once: true}, true, nil
 	}
 }

@@ -55,6 +55,15 @@ func parsePayload(raw []byte) (payload, bool) {
 // typed is what the person entered.
 func (p payload) typed() string { return p.View.State.Values[inputText][inputText].Value }
 
+// code is the one-time code that the person entered.
+func (p payload) code() string { return p.View.State.Values[inputCode][inputCode].Value }
+
+// has says whether the view has an input field.
+func (p payload) has(input string) bool {
+	_, ok := p.View.State.Values[input]
+	return ok
+}
+
 // home is the team of the person, which for a guest of a shared channel is not
 // the team that the delivery names.
 func (p payload) home() string {

@@ -25,6 +25,9 @@ type Desk interface {
 	Approve(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
 	Deny(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
 	Cancel(ctx context.Context, id string, b approvals.Ballot) (approvals.Request, error)
+	// NeedsCode says whether a person's approval needs a one-time code. It asks
+	// nobody but the store; it refuses a person of whom no code can be taken now.
+	NeedsCode(ctx context.Context, who approvals.Person) (bool, error)
 	// Answer decides a held request with Accept and the typed statement, or Refuse.
 	Answer(ctx context.Context, id string, b approvals.Ballot, cause approvals.Cause, typed string) (approvals.Request, error)
 	// Pause lets nothing be carried out on a pair until Resume; one approver

@@ -102,12 +102,27 @@ func (b *Bot) press(ctx context.Context, key string, who asker, p payload) error
 	}
 	pr := press{who: who, action: a.ActionID, request: id, digest: digest, message: p.Container.MessageTS, trigger: p.TriggerID}
 	switch a.ActionID {
-	case actionApprove, actionRefuse, actionCancel: // see decides
+	case actionApprove:
+		return b.approve(ctx, key, pr)
+	case actionRefuse, actionCancel: // see decides
 		return b.decide(ctx, key, pr)
 	case actionDeny, actionStatement, actionDetails:
 		return b.openView(ctx, pr)
 	}
 	return refuse(approvals.CodeInput, "This button is not one of mine.")
+}
+
+// approve records a yes, or asks for the code that it needs. Of whom no code can
+// be taken the vote itself is refused, with the reason that weighs most.
+func (b *Bot) approve(ctx context.Context, key string, p press) error {
+	coded, err := b.opt.Desk.NeedsCode(ctx, p.who.person)
+	switch {
+	case err != nil && approvals.Refused(err) == "":
+		return err
+	case coded && err == nil:
+		return b.openView(ctx, p)
+	}
+	return b.decide(ctx, key, p)
 }
 
 // decide is a press that needs no further words.
@@ -173,8 +188,10 @@ func (b *Bot) firstView(action string, s sheet) slack.ModalViewRequest {
 	switch action {
 	case actionDeny:
 		return denyView(s, nil)
+	case actionApprove:
+		return codeView(s, nil)
 	case actionStatement:
-		return statementView(s, nil)
+		return statementView(s, nil, false)
 	}
 	return waitView("Details")
 }
@@ -192,11 +209,21 @@ func (b *Bot) fullView(ctx context.Context, p press, s sheet) (slack.ModalViewRe
 	case actionDeny:
 		_, err = approvals.Next(r.State, approvals.Deny)
 		return denyView(s, &v), err
+	case actionApprove:
+		_, err = approvals.Next(r.State, approvals.Approve)
+		return codeView(s, &v), err
 	case actionStatement:
-		_, err = approvals.Next(r.State, approvals.Accept)
-		return statementView(s, &v), err
+		return b.fullStatement(ctx, p, s, v)
 	}
 	return detailsView(v), nil
+}
+
+func (b *Bot) fullStatement(ctx context.Context, p press, s sheet, v view) (slack.ModalViewRequest, error) {
+	if _, err := approvals.Next(v.request.State, approvals.Accept); err != nil {
+		return slack.ModalViewRequest{}, err
+	}
+	coded, err := b.opt.Desk.NeedsCode(ctx, p.who.person)
+	return statementView(s, &v, coded), err
 }
 
 func (b *Bot) viewOf(ctx context.Context, r approvals.Request) (view, error) {

@@ -11,7 +11,13 @@ import (
 
 // The callbacks of views are the actions that opened them.
 
-const inputText = "text" // the one input field of a view
+// The input fields of a view.
+const (
+	inputText = "text"
+	inputCode = "code"
+)
+
+const codeLabel = "One-time code: six digits. Slack shows what you type."
 
 // sheet is what a view carries through Slack and back: which button opened it.
 type sheet struct {
@@ -55,8 +61,21 @@ func denyView(s sheet, v *view) slack.ModalViewRequest {
 	return p.view(actionDeny, "Deny", "Deny", s.String())
 }
 
-// statementView asks for the statement that a held request waits for.
-func statementView(s sheet, v *view) slack.ModalViewRequest {
+// codeView asks for the one-time code of an approval. With v it says what is
+// approved: the code is the second confirmation.
+func codeView(s sheet, v *view) slack.ModalViewRequest {
+	p := &page{}
+	if v != nil {
+		p.must(say("*%s*", v.what()) + "\n" + v.question())
+		p.context(say("Digest %s", code(v.request.Digest().Short())))
+	}
+	p.ask(input{id: inputCode, label: codeLabel})
+	return p.view(actionApprove, "Approve", "Approve", s.String())
+}
+
+// statementView asks for the statement that a held request waits for, and with
+// coded for a one-time code besides.
+func statementView(s sheet, v *view, coded bool) slack.ModalViewRequest {
 	p := &page{}
 	label := "The statement, word for word"
 	if v != nil {
@@ -67,6 +86,9 @@ func statementView(s sheet, v *view) slack.ModalViewRequest {
 		label = "Type " + open.Statement
 	}
 	p.ask(input{id: inputText, label: label})
+	if coded {
+		p.ask(input{id: inputCode, label: codeLabel})
+	}
 	return p.view(actionStatement, "Type the statement", "State it", s.String())
 }
 
@@ -116,9 +138,17 @@ func factLines(v view) []markup {
 func voteLines(r approvals.Request) []markup {
 	var lines []markup
 	for _, vote := range r.Votes {
-		lines = append(lines, say("✓ %s at %s over %s (%s)", person(vote.Person), when(vote.At), vote.Via, vote.Proof))
+		lines = append(lines, say("✓ %s at %s over %s%s (%s)", person(vote.Person), when(vote.At), vote.Via, codeMark(vote.Factor), vote.Proof))
 	}
 	return lines
+}
+
+// codeMark says that a decision came with a one-time code.
+func codeMark(factor string) markup {
+	if factor == "" {
+		return ""
+	}
+	return " with a one-time code"
 }
 
 // chunks divides a text at line ends into pieces of about limit characters.

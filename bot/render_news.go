@@ -23,13 +23,17 @@ const limitPolicy = 1200 // of either description of a policy
 // posted says whether an event is a message of its own.
 func posted(kind string) bool {
 	switch kind {
-	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy, actions.NewsApprovers, actions.NewsPaused, actions.NewsResumed:
+	case actions.NewsAlert, actions.NewsRecovered, actions.NewsReport, actions.NewsPolicy, actions.NewsApprovers,
+		actions.NewsEnrolled, actions.NewsRemoved, approvals.EventCodeLocked, actions.NewsPaused, actions.NewsResumed:
 		return true
 	}
 	return false
 }
 
-func newsMessage(e approvals.Event) message {
+func newsMessage(e approvals.Event, people People) message {
+	if m, ok := factorMessage(e, people); ok {
+		return m
+	}
 	if e.Kind == actions.NewsPaused || e.Kind == actions.NewsResumed {
 		return pauseMessage(e)
 	}

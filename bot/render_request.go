@@ -189,7 +189,7 @@ func (v view) hold(p *page) {
 func answerLine(a approvals.Pause) markup {
 	switch a.Answer {
 	case approvals.Accept:
-		return say("%s typed %s at %s.", person(a.By), code(a.Statement), when(a.At))
+		return say("%s typed %s%s at %s.", person(a.By), code(a.Statement), codeMark(a.Factor), when(a.At))
 	case approvals.Refuse:
 		return say("%s refused at %s.", person(a.By), when(a.At))
 	}
@@ -207,7 +207,7 @@ func (v view) approvers(p *page) {
 		vote, voted := r.VoteOf(who)
 		switch {
 		case voted:
-			lines = append(lines, say("✓ %s approved at %s", person(who), when(vote.At)))
+			lines = append(lines, say("✓ %s approved%s at %s", person(who), codeMark(vote.Factor), when(vote.At)))
 		case waiting && who == r.Requester:
 			lines = append(lines, say("– %s asked", person(who)))
 		case waiting:

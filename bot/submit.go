@@ -16,7 +16,7 @@ import (
 // Slack waits; then the view says so, and is changed when the work is done.
 func (b *Bot) submitted(d delivery, p payload) ack {
 	s, ok := parseSheet(p.View.Private)
-	if !ok || (p.View.Callback != actionDeny && p.View.Callback != actionStatement) {
+	if !ok || !submits(p.View.Callback) {
 		return acknowledged
 	}
 	key := d.keyOf("submission", p.TriggerID)
@@ -35,7 +35,12 @@ func (b *Bot) submitted(d delivery, p payload) ack {
 		return unavailable
 	}
 	done, err := slot.wait(withinAck)
-	return b.submissionAck(p.View.ID, b.submissionAnswer(err, done))
+	return b.submissionAck(p.View.ID, b.submissionAnswer(p, err, done))
+}
+
+// submits says whether a view records a decision.
+func submits(callback string) bool {
+	return callback == actionApprove || callback == actionDeny || callback == actionStatement
 }
 
 // submissionAck keeps the view open, where what it is to show is too large for
@@ -59,7 +64,7 @@ func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error 
 	if m, refused := b.outside(who, p.AppID); refused {
 		return refuse(approvals.CodePlace, "%s", string(plain(m.text)))
 	}
-	if oneLine(p.typed()) == "" {
+	if p.View.Callback != actionApprove && oneLine(p.typed()) == "" {
 		return refuse(approvals.CodeInput, "Nothing was entered.")
 	}
 	return b.once(ctx, key, func() error {
@@ -67,10 +72,14 @@ func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error 
 			return err
 		}
 		ballot := b.ballot(who, s.Digest, clip(oneLine(p.typed()), maxPart))
+		ballot.Code = p.code()
 		var err error
-		if p.View.Callback == actionDeny {
+		switch p.View.Callback {
+		case actionApprove:
+			_, err = b.opt.Desk.Approve(ctx, s.Request, ballot)
+		case actionDeny:
 			_, err = b.opt.Desk.Deny(ctx, s.Request, ballot)
-		} else {
+		case actionStatement:
 			_, err = b.opt.Desk.Answer(ctx, s.Request, ballot, approvals.Accept, p.typed())
 		}
 		return err
@@ -79,19 +88,32 @@ func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error 
 
 // submissionAnswer closes the view, keeps it open with what is wrong, or says
 // that it takes longer.
-func (b *Bot) submissionAnswer(err error, done bool) *slack.ViewSubmissionResponse {
+func (b *Bot) submissionAnswer(p payload, err error, done bool) *slack.ViewSubmissionResponse {
 	switch {
 	case !done:
 		v := noteView("twokey", "Recording your decision …")
 		return slack.NewUpdateViewSubmissionResponse(&v)
 	case err == nil:
 		return slack.NewClearViewSubmissionResponse()
-	case approvals.Refused(err) == approvals.CodeStatement, approvals.Refused(err) == approvals.CodeInput:
+	}
+	if input := wrongInput(err); input != "" && p.has(input) {
 		r, _ := errors.AsType[*approvals.Refusal](err)
-		return slack.NewErrorsViewSubmissionResponse(map[string]string{inputText: clip(oneLine(r.Message), limitPlaceholder)})
+		return slack.NewErrorsViewSubmissionResponse(map[string]string{input: clip(oneLine(r.Message), limitPlaceholder)})
 	}
 	v := b.endView(err)
 	return slack.NewUpdateViewSubmissionResponse(&v)
+}
+
+// wrongInput is the field that a refusal is about, "" for none: then correcting
+// what was typed doesn't help.
+func wrongInput(err error) string {
+	switch approvals.Refused(err) { //nolint:exhaustive // the others close the view
+	case approvals.CodeStatement, approvals.CodeInput:
+		return inputText
+	case approvals.CodeFactor:
+		return inputCode
+	}
+	return ""
 }
 
 // settleAck is how long Slack may take to show what the acknowledgement said;
