@@ -9,15 +9,15 @@ import (
 
 // The kinds of events that are news of their own, besides those of requests.
 const (
-	NewsAlert     = "alert"     // data: Alert
-	NewsRecovered = "recovered" // data: Alert
-	NewsReport    = "report"    // data: HealthReport
-	NewsPaused    = "paused"    // data: PauseChange
-	NewsResumed   = "resumed"   // data: PauseChange
-	NewsPolicy    = "policy"    // data: PolicyChange; requests of before are void
+	NewsAlert     = "alert"        // data: Alert
+	NewsRecovered = "recovered"    // data: Alert
+	NewsReport    = "report"       // data: HealthReport
+	NewsPaused    = "paused"       // data: PauseChange
+	NewsResumed   = "resumed"      // data: PauseChange
+	NewsPolicy    = "policy"       // data: PolicyChange; requests of before are void
 	NewsEnrolled  = "otp-enrolled" // data: FactorChange
 	NewsRemoved   = "otp-removed"  // data: FactorChange
-	NewsApprovers = "approvers" // data: PolicyChange; of a group's members, requests of before stand
+	NewsApprovers = "approvers"    // data: PolicyChange; of a group's members, requests of before stand
 )
 
 // Alert is what an alert or a recovery tells.

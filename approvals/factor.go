@@ -139,13 +139,13 @@ const codeDigits = 6
 
 // wrong counts a code that isn't taken; spent says that it was taken before.
 func (f Factor) wrong(r Request, b Ballot, spent bool) (Factor, []Event, error) {
-	var recent []time.Time
+	recent := []time.Time{b.At.UTC()}
 	for _, t := range f.Tries {
 		if b.At.Sub(t) < TryWindow {
 			recent = append(recent, t)
 		}
 	}
-	f.Tries = append(recent, b.At.UTC())
+	f.Tries = recent
 	told := []Event{r.event(b.At, b.Person, EventCodeWrong, FactorData{Tries: len(f.Tries)})}
 	if len(f.Tries) >= MaxTries {
 		f.LockedUntil = b.At.Add(Lockout).UTC()

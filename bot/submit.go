@@ -105,9 +105,9 @@ func (b *Bot) submissionAnswer(p payload, err error, done bool) *slack.ViewSubmi
 }
 
 // wrongInput is the field that a refusal is about, "" for none: then correcting
-// what was typed doesn't help.
+// what was typed doesn't help, and the view ends.
 func wrongInput(err error) string {
-	switch approvals.Refused(err) { //nolint:exhaustive // the others close the view
+	switch approvals.Refused(err) {
 	case approvals.CodeStatement, approvals.CodeInput:
 		return inputText
 	case approvals.CodeFactor:

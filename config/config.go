@@ -57,6 +57,7 @@ type Policy struct {
 	Expiry         Duration   `yaml:"expiry" validate:"span=1s 7d" jsonschema_description:"How long a request stands, from asking to the end of votes."`
 	HoldExpiry     Duration   `yaml:"hold_expiry" validate:"span=1s 24h" jsonschema_description:"How long an execution on hold waits for the typed statement before it is taken back."`
 	OTP            string     `yaml:"otp" validate:"required,otprule" jsonschema_description:"Whether an approval needs a one-time code besides: off, optional (of those who are enrolled) or required."`
+	OTPFormerKey   Ref        `yaml:"otp_former_key,omitempty" validate:"optionalref" jsonschema_description:"Where the key stands that otp_key takes the place of: at the next start what was stored under it is stored anew."`
 	OTPKey         Ref        `yaml:"otp_key,omitempty" validate:"optionalref" jsonschema_description:"Where the key stands under which the store keeps the codes' secrets, 32 characters at least. Needed unless otp is off."`
 }
 

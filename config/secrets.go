@@ -14,10 +14,11 @@ import (
 // placeholders only.
 type Secrets struct {
 	SlackToken    secret.Text
-	SigningSecret secret.Text               // none over Socket Mode
-	AppToken      secret.Text               // none over HTTP
-	VultrKey      secret.Text               // none without an account
-	OTPKey        secret.Text               // none without one in the file
+	SigningSecret secret.Text // none over Socket Mode
+	AppToken      secret.Text // none over HTTP
+	VultrKey      secret.Text // none without an account
+	OTPKey        secret.Text // none without one in the file, as the next
+	OTPFormerKey  secret.Text
 	passwords     map[[2]string]secret.Text // by pair and node
 }
 
@@ -46,6 +47,7 @@ func (c Config) Secrets(lookup func(string) (string, bool)) (Secrets, error) {
 	out := Secrets{passwords: map[[2]string]secret.Text{}}
 	out.SlackToken = r.ref("slack.token", c.Slack.Token)
 	out.OTPKey = r.ref("policy.otp_key", c.Policy.OTPKey)
+	out.OTPFormerKey = r.ref("policy.otp_former_key", c.Policy.OTPFormerKey)
 	if c.Slack.Socket() {
 		out.AppToken = r.ref("slack.app_token", c.Slack.AppToken)
 	} else {

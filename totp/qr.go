@@ -3,6 +3,7 @@ package totp
 import (
 	"fmt"
 	"image"
+	"image/color"
 	"strings"
 
 	"github.com/boombuler/barcode/qr"
@@ -48,6 +49,5 @@ func light(code image.Image, x, y int) bool {
 	if !(image.Point{X: x, Y: y}).In(code.Bounds()) {
 		return true
 	}
-	r, _, _, _ := code.At(x, y).RGBA()
-	return r > 0
+	return color.GrayModel.Convert(code.At(x, y)) == color.Gray{Y: 0xFF}
 }

@@ -17,8 +17,8 @@ import (
 )
 
 // The admin socket is how the other subcommands reach a running bot: HTTP on a
-// Unix socket that only its owner may open. One may look and ask over it, never
-// vote.
+// Unix socket that only its owner may open. One may look and ask over it, and
+// give and take second factors, never vote.
 
 // adminReply is what the socket answers: a report, or why there is none.
 type adminReply struct {
@@ -63,10 +63,11 @@ func removeSocket(path string) error {
 	return nil
 }
 
-// adminHandler answers status, verify and audit, and takes what asks.
-func adminHandler(desk *actions.Desk, ask asking, log auditLog) http.Handler {
+// adminHandler answers status, verify and audit, takes what asks, and keeps second factors.
+func adminHandler(desk *actions.Desk, ask asking, otp otpKeeper, log auditLog) http.Handler {
 	mux := http.NewServeMux()
 	ask.routes(mux)
+	otp.routes(mux)
 	mux.HandleFunc("GET /v1/status", answerLook(desk, desk.Status))
 	mux.HandleFunc("GET /v1/verify", answerLook(desk, desk.Verify))
 	mux.HandleFunc("GET /v1/audit", answerAudit(log))

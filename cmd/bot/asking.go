@@ -25,6 +25,8 @@ type asking struct {
 	// approvers of the configuration, by name.
 	approvers map[approvals.Person]string
 	people    bot.People
+	listed    []approvals.Person   // the approvers of the list, in its order
+	rule      approvals.FactorRule // whether they need one-time codes
 }
 
 // asked is what the socket answers to a question: the request as it stands, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -65,9 +66,13 @@ func (a *audited) serve(log auditLog) {
 	a.t.Helper()
 	l, err := listenAdmin(a.socket)
 	a.must(err)
+	a.serveOn(l, adminHandler(nil, asking{}, otpKeeper{}, log))
+}
+
+func (a *audited) serveOn(l net.Listener, h http.Handler) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- serveHTTP(ctx, l, adminHandler(nil, asking{}, log)) }()
+	go func() { served <- serveHTTP(ctx, l, h) }()
 	a.t.Cleanup(func() { cancel(); a.must(<-served) })
 }
 

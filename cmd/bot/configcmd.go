@@ -46,6 +46,9 @@ func findsAll(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := codesOf(secrets); err != nil {
+		return err
+	}
 	_, closeAll, err := handsOf(cfg, secrets, nil)
 	if err == nil {
 		closeAll()

@@ -21,6 +21,7 @@ import (
 	"twokey/bot"
 	"twokey/config"
 	"twokey/store"
+	"twokey/totp"
 )
 
 // service is a running bot: everything that `bot serve` and the demo have in
@@ -31,6 +32,7 @@ type service struct {
 	store     *store.Store
 	directory *bot.Directory
 	roster    approvals.Roster // nil where the approvers are a list
+	codes     *totp.Codes      // nil without a key
 	desk      *actions.Desk
 	bot       *bot.Bot
 	watch     *watch.Watch
@@ -97,18 +99,33 @@ func (s *service) openDesk(secrets config.Secrets, test seams) error {
 	if test.wrap != nil {
 		test.wrap(hands)
 	}
+	if err := s.openCodes(secrets); err != nil {
+		return err
+	}
 	journal := actions.Journal(s.store)
 	if test.journal != nil {
 		journal = test.journal(journal)
 	}
-	s.desk, err = actions.NewDesk(actions.Options{
+	o := actions.Options{
 		Pairs: s.cfg.DomainPairs(), Hands: hands, Policy: s.cfg.Policy.Domain(),
 		Directory: s.directory, Roster: s.roster, Store: s.store, Journal: journal, Memory: s.store, Archive: s.store,
 		Timeouts: s.cfg.Timeouts.Domain(), Thresholds: s.cfg.Thresholds.Domain(),
 		Now: time.Now, NewID: func() string { return ulid.Make().String() }, NewNonce: rand.Text,
 		Log: s.log, At: test.at,
-	})
+	}
+	if s.codes != nil { // a nil *Codes is no nil approvals.Codes
+		o.Factors, o.Codes = s.store, s.codes
+	}
+	s.desk, err = actions.NewDesk(o)
 	return err
+}
+
+func (s *service) openCodes(secrets config.Secrets) (err error) {
+	var former *totp.Codes
+	if s.codes, former, err = codesOf(secrets); err != nil {
+		return err
+	}
+	return rekey(context.Background(), s.store, s.codes, former, s.log)
 }
 
 // openBot comes after the desk, which it serves; the directory of accounts, which
@@ -139,7 +156,8 @@ func (s *service) slackOptions(secrets config.Secrets) bot.Options {
 }
 
 func (s *service) asking() asking {
-	return asking{desk: s.desk, bot: s.bot, slack: s.cfg.Slack, approvers: s.cfg.Policy.Accounts(), people: s.people()}
+	return asking{desk: s.desk, bot: s.bot, slack: s.cfg.Slack, approvers: s.cfg.Policy.Accounts(), people: s.people(),
+		listed: s.cfg.Policy.Domain().Approvers, rule: s.cfg.Policy.Domain().Factor}
 }
 
 // people maps the Slack team's accounts to persons.
@@ -195,7 +213,9 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("ready", "listen", s.public.Addr().String(), "transport", s.cfg.Slack.Transport, "admin_socket", s.cfg.AdminSocket, "pairs", len(s.cfg.Pairs))
 	inward, ictx := errgroup.WithContext(ctx)
 	inward.Go(func() error { return serveHTTP(ictx, s.public, s.bot.Handler()) })
-	inward.Go(func() error { return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.asking(), s.store)) })
+	inward.Go(func() error {
+		return serveHTTP(ictx, s.admin, adminHandler(s.desk, s.asking(), otpKeeper{s.store, s.codes, s.asking()}, s.store))
+	})
 	inward.Go(func() error { return s.desk.Run(ictx) })
 	inward.Go(func() error { return s.watch.Run(ictx) })
 	inward.Go(func() error { return s.watchRoster(ictx) })
@@ -207,7 +227,7 @@ func (s *service) run(ctx context.Context) error {
 // serveHTTP serves until ctx ends and gives open requests a moment to finish;
 // those that take longer, a look at a server that hangs say, are cut off.
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, ConnContext: withPeer}
 	stopped := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
 		calm, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
