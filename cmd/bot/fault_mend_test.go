@@ -81,6 +81,8 @@ func (a *arena) follow(ctx context.Context, text string, rep actions.Report) (st
 		return "started " + oldNode, a.startAgain(ctx, oldNode)
 	case now.up && !now.primary && (says("promote it there yourself") || says("promote it yourself")) && (!old.up || !old.primary):
 		return "promoted " + newNode, a.exec(ctx, newNode, "SELECT pg_promote()")
+	case !now.up && old.up && old.primary && says("Bring the standby back"):
+		return "started " + newNode, a.startAgain(ctx, newNode)
 	case rep.Open != nil:
 		return "", nil // it is still at work
 	}
