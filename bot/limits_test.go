@@ -311,19 +311,18 @@ func TestNoReportBreaksALimitOfSlack(t *testing.T) {
 	})
 }
 
-func TestWhateverWasCutTheButtonsStay(t *testing.T) {
-	t.Parallel()
-	s := newTale(t, switchoverPlan())
+// manyChecks is a plan that has to be cut in every message.
+func manyChecks(n int) actions.Plan {
 	plan := switchoverPlan()
-	for range 400 {
+	for range n {
 		plan.Checks = append(plan.Checks, actions.Check{Title: strings.Repeat("check ", 60), Status: actions.Bad, Detail: strings.Repeat("detail ", 80)})
 	}
-	data, err := json.Marshal(plan)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.scene.Request.Subject.Data, s.scene.Request.Subject.Text = data, plan.Text()
-	m := bot.RenderRequest(s.scene)
+	return plan
+}
+
+func TestWhateverWasCutTheButtonsStay(t *testing.T) {
+	t.Parallel()
+	m := bot.RenderRequest(newTale(t, manyChecks(400)).scene)
 	lawfulMessage(t, "request", m)
 	for _, want := range []string{`"approve"`, `"deny"`, `"cancel"`, "0 of 2 approvals", "Zero acknowledged loss", "Shortened"} {
 		if !strings.Contains(string(m.Blocks), want) {

@@ -82,9 +82,14 @@ func pre(s string, limit int) markup {
 	}
 }
 
-func entities(s string) markup {
-	return markup(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s))
-}
+// Made once: a Replacer is built at its first use.
+var (
+	escaper   = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	unescaper = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+	plainer   = strings.NewReplacer("```\n", "", "\n```", "", "`", "", "*", "")
+)
+
+func entities(s string) markup { return markup(escaper.Replace(s)) }
 
 // oneLine collapses all white space to single blanks.
 func oneLine(s string) string { return strings.Join(strings.Fields(harmless(s, false)), " ") }

@@ -51,5 +51,5 @@ func token(s string) string {
 // plain is markup for the text that notifications and screen readers use: what
 // makes letters bold or monospace would be read out.
 func plain(m markup) markup {
-	return markup(strings.NewReplacer("```\n", "", "\n```", "", "`", "", "*", "").Replace(string(m)))
+	return markup(plainer.Replace(string(m)))
 }

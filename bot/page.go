@@ -90,16 +90,22 @@ func (p *page) section(m markup) {
 
 // lines adds a title and its lines, in as many sections as they need; without
 // lines there is no title.
-func (p *page) lines(title markup, lines []markup) {
+func (p *page) lines(title markup, lines []markup) { p.sections(title, lines, false) }
+
+// mustLines are lines that stay whatever else has to go.
+func (p *page) mustLines(title markup, lines []markup) { p.sections(title, lines, true) }
+
+func (p *page) sections(title markup, lines []markup, keep bool) {
 	if len(lines) == 0 {
 		return
 	}
+	add := func(m markup) { p.parts = append(p.parts, part{kind: partSection, text: m, keep: keep}) }
 	const room = limitSection - 100
 	text := title
 	for _, l := range lines {
 		l = cut(l, room)
 		if text != "" && size(text)+size(l)+1 > room {
-			p.section(text)
+			add(text)
 			text = ""
 		}
 		if text != "" {
@@ -107,7 +113,7 @@ func (p *page) lines(title markup, lines []markup) {
 		}
 		text += l
 	}
-	p.section(text)
+	add(text)
 }
 
 func (p *page) context(m markup) {
@@ -135,15 +141,18 @@ type message struct {
 }
 
 func (p *page) message() message {
-	parts := fit(p.parts, limitBlocks)
-	return message{text: textOf(parts), blocks: blocksOf(parts), short: blocksOf(fit(essential(p.parts), 10))}
+	return message{
+		text:   textOf(p.parts),
+		blocks: blocksOf(fit(p.parts, limitBlocks, limitAllText)),
+		short:  blocksOf(fit(essential(p.parts), 10, limitAllText)),
+	}
 }
 
 // view makes a modal. submit may be empty.
 func (p *page) view(callback, title, submit, private string) slack.ModalViewRequest {
 	v := slack.ModalViewRequest{
 		Type: slack.VTModal, CallbackID: callback, Title: plainText(title, limitViewTitle),
-		Close: plainText("Close", limitViewTitle), Blocks: slack.Blocks{BlockSet: blocksOf(fit(p.parts, limitViewBlocks))},
+		Close: plainText("Close", limitViewTitle), Blocks: slack.Blocks{BlockSet: blocksOf(fit(p.parts, limitViewBlocks, limitAllText))},
 	}
 	if submit != "" {
 		v.Submit = plainText(submit, limitViewTitle)
@@ -156,7 +165,7 @@ func (p *page) view(callback, title, submit, private string) slack.ModalViewRequ
 
 func (p *page) home() slack.HomeTabViewRequest {
 	return slack.HomeTabViewRequest{
-		Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: blocksOf(fit(p.parts, limitViewBlocks))},
+		Type: slack.VTHomeTab, Blocks: slack.Blocks{BlockSet: blocksOf(fit(p.parts, limitViewBlocks, limitAllText))},
 	}
 }
 

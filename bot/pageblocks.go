@@ -2,7 +2,6 @@ package bot
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/slack-go/slack"
 )
@@ -35,7 +34,7 @@ func (p part) block(i int) slack.Block {
 
 // unescape gives the letters back for a plain_text object, where they are safe.
 func unescape(m markup) string {
-	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(string(m))
+	return unescaper.Replace(string(m))
 }
 
 // mrkdwn is verbatim: Slack makes no links and mentions of its own from it.

@@ -1,30 +1,56 @@
 package bot
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 const shortened markup = "_Shortened: Slack takes no more in one message._"
 
+// fitting are parts that are being shortened, with the size of each.
+type fitting struct {
+	parts []part
+	sizes []int
+	total int
+}
+
 // fit shortens parts until they keep Slack's limits: first each by its own,
 // then the longest ones, then the last ones go, then what must stay is halved.
-func fit(parts []part, blocks int) []part {
-	parts = slices.Clone(parts)
-	for i := range parts {
-		parts[i].text = cut(parts[i].text, ownLimit(parts[i].kind))
-	}
+// all is what their texts may have together.
+func fit(parts []part, blocks, all int) []part {
+	f := newFitting(parts)
 	dropped := false
-	for len(parts) > blocks-1 || total(parts) > limitAllText {
-		switch i := longest(parts); {
-		case len(parts) <= blocks-1 && i >= 0:
-			parts[i].text = cut(parts[i].text, max(leastPart, size(parts[i].text)/2))
-		default:
-			parts = dropOne(parts)
-			dropped = true
+	for len(f.parts) > blocks-1 || f.total > all {
+		if i := f.longest(); len(f.parts) <= blocks-1 && i >= 0 {
+			f.shorten(i, max(leastPart, f.sizes[i]/2))
+			continue
 		}
+		f.dropOne()
+		dropped = true
 	}
 	if dropped {
-		parts = append(parts, part{kind: partContext, text: shortened})
+		f.parts = append(f.parts, part{kind: partContext, text: shortened})
 	}
-	return parts
+	return f.parts
+}
+
+func newFitting(parts []part) *fitting {
+	f := &fitting{parts: slices.Clone(parts), sizes: make([]int, len(parts))}
+	for i, p := range f.parts {
+		f.sizes[i] = size(p.text)
+		f.total += f.sizes[i] + lengthOf(p.input.label) + lengthOf(p.input.placeholder)
+		if most := ownLimit(p.kind); f.sizes[i] > most {
+			f.shorten(i, most)
+		}
+	}
+	return f
+}
+
+func (f *fitting) shorten(i, most int) {
+	f.parts[i].text = cut(f.parts[i].text, most)
+	n := size(f.parts[i].text)
+	f.total += n - f.sizes[i]
+	f.sizes[i] = n
 }
 
 func ownLimit(k partKind) int {
@@ -37,21 +63,13 @@ func ownLimit(k partKind) int {
 	return limitSection
 }
 
-func total(parts []part) int {
-	n := 0
-	for _, p := range parts {
-		n += size(p.text) + lengthOf(p.input.label) + lengthOf(p.input.placeholder)
-	}
-	return n
-}
-
 // longest finds the longest part that can still be shortened: one that may be
 // left out if there is any, else one that must stay; -1 for none.
-func longest(parts []part) int {
+func (f *fitting) longest() int {
 	best := -1
 	for _, keep := range []bool{false, true} {
-		for i, p := range parts {
-			if p.keep == keep && size(p.text) > leastPart && (best < 0 || size(p.text) > size(parts[best].text)) {
+		for i, p := range f.parts {
+			if p.keep == keep && f.sizes[i] > leastPart && (best < 0 || f.sizes[i] > f.sizes[best]) {
 				best = i
 			}
 		}
@@ -64,28 +82,56 @@ func longest(parts []part) int {
 
 // dropOne leaves out the last part that may go, else the last of them all that
 // holds no buttons.
-func dropOne(parts []part) []part {
-	for _, all := range []bool{false, true} {
-		for i, p := range slices.Backward(parts) {
-			if !p.keep || (all && p.kind != partActions) {
-				return slices.Delete(parts, i, i+1)
-			}
+func (f *fitting) dropOne() {
+	gone := len(f.parts) - 1
+	if i := f.last(func(p part) bool { return !p.keep }); i >= 0 {
+		gone = i
+	} else if i := f.last(func(p part) bool { return p.kind != partActions }); i >= 0 {
+		gone = i
+	}
+	in := f.parts[gone].input
+	f.total -= f.sizes[gone] + lengthOf(in.label) + lengthOf(in.placeholder)
+	f.parts, f.sizes = slices.Delete(f.parts, gone, gone+1), slices.Delete(f.sizes, gone, gone+1)
+}
+
+// last finds the last part of a kind, -1 for none.
+func (f *fitting) last(of func(part) bool) int {
+	for i, p := range slices.Backward(f.parts) {
+		if of(p) {
+			return i
 		}
 	}
-	return parts[:len(parts)-1]
+	return -1
 }
 
 // textOf tells the whole story in words, for notifications and screen readers.
+// Where it is too long for them, what must stay in the blocks stays here, too.
 func textOf(parts []part) markup {
+	told := slices.Clone(parts)
+	for i, p := range told {
+		told[i].text = p.words()
+	}
 	var text markup
-	for _, p := range parts {
+	for _, p := range fit(told, len(told)+1, limitText-len(told)-size(shortened)) {
 		if p.text == "" {
 			continue
 		}
 		if text != "" {
 			text += "\n"
 		}
-		text += plain(p.text)
+		text += p.text
 	}
 	return cut(text, limitText)
+}
+
+// words are a part as it is read out.
+func (p part) words() markup {
+	if p.kind != partActions {
+		return plain(p.text)
+	}
+	labels := make([]string, len(p.buttons))
+	for i, b := range p.buttons {
+		labels[i] = b.label
+	}
+	return say("Buttons: %s.", strings.Join(labels, ", "))
 }

@@ -98,7 +98,7 @@ func (v view) end(p *page) {
 		p.must(v.resultLine())
 	case r.State == approvals.Stale:
 		p.must(":warning: *Nothing was done.* What was to be approved is no longer so. Ask again to see the new plan.")
-		p.lines("*What differs*", eachLine(r.Why))
+		p.mustLines("*What differs*", eachLine(r.Why))
 	default:
 		m := say("*Nothing was done.* %s %s", standingWord(r), when(r.EndedAt))
 		if r.Why != "" {
@@ -218,7 +218,7 @@ func (v view) approvers(p *page) {
 		lines = append(lines[:maxApproverLines], say("… and %d more", more))
 	}
 	if len(lines) > 0 {
-		p.lines("*Approvers*", lines)
+		p.mustLines("*Approvers*", lines)
 	}
 }
 
