@@ -28,6 +28,7 @@ type OwnData struct {
 	// Recovered says that its last run was in recovery, or that it begins from
 	// a backup's label: what it holds it received.
 	Recovered bool
+	Clean     bool   // its last run, as a primary, was shut down in good order
 	Held      bool   // a primary that its guard has put into recovery
 	Names     string // synchronous_standby_names as they will be in effect
 	Alone     uint32 // the note "alone, timeline N"; 0 for none
@@ -72,6 +73,9 @@ func (a PartnerAnswer) primary() bool { return a.answered() && !a.InRecovery }
 // The zero value is no order.
 type StartOrder struct {
 	Kind OrderKind `json:"order"`
+	// ID names an order that is carried out once: the guard notes it then. An
+	// order without one stands until it is taken away.
+	ID string `json:"id,omitempty"`
 	// Timeline and Fork are the new primary's, for OrderRejoin.
 	Timeline uint32 `json:"timeline,omitempty"`
 	Fork     LSN    `json:"fork,omitempty"`
@@ -85,6 +89,7 @@ const (
 	OrderNone       OrderKind = ""
 	OrderStayDown   OrderKind = "stay down"
 	OrderRejoin     OrderKind = "rejoin"     // become a standby of the primary on Timeline, whatever must be taken back
+	OrderFollow     OrderKind = "follow"     // by the executor, past the gate: the server was shut down in good order and its partner holds all of it; become its standby
 	OrderResume     OrderKind = "resume"     // by the executor, which holds the pair's lock and has sent no promotion: take a stop back
 	OrderInitialize OrderKind = "initialize" // by a person: make a new cluster in an empty folder
 	OrderCopy       OrderKind = "copy"       // by a person: copy the partner, the primary, into an empty folder
@@ -97,8 +102,10 @@ func (o StartOrder) Known() bool {
 		return true
 	case OrderRejoin:
 		return o.Timeline != 0
+	case OrderFollow, OrderResume:
+		return o.ID != "" // an executor's word holds for one start
 	}
-	return false // to resume is never written down: only an executor that holds the lock may order it
+	return false
 }
 
 // RejoinPolicy says what a guard may do without an order.
@@ -120,6 +127,7 @@ const (
 	StartAsIs     StartKind = "start as it is"
 	StartAlone    StartKind = "start as a primary, alone"
 	StartRecovery StartKind = "start in recovery until the partner was seen"
+	StartFollow   StartKind = "start as a standby from now on"
 	StartRejoin   StartKind = "rejoin first"
 	StartNot      StartKind = "stay down and ask again"
 )
@@ -151,8 +159,12 @@ func MayStart(e StartEvidence) StartDecision {
 		return e.empty()
 	case e.Answer.answered() && e.Answer.SystemID != e.Own.SystemID:
 		return notStart("%s is of system %s and %s of system %s: they are no pair; look which address or data folder is wrong", e.Node, e.Own.SystemID, e.Partner, e.Answer.SystemID)
+	case e.mayFollow():
+		return StartDecision{Kind: StartFollow, Why: fmt.Sprintf("the bot has ordered it, it was shut down in good order, and %s", e.said())}
 	case e.Answer.primary():
 		return e.besidePrimary()
+	case e.ordered(OrderFollow) && e.Own.WasPrimary() && !(e.Answer.answered() && e.Answer.Frozen):
+		return notStart("%s is ordered to follow, which it can't: it was not shut down in good order, or %s is not what it was then; %s", e.Node, e.Partner, e.said())
 	case e.Own.Unfit:
 		return notStart("a pg_rewind of %s was not finished, so it can only be copied anew, from %s as the primary; %s", e.Node, e.Partner, e.said())
 	case e.ordered(OrderRejoin):
@@ -170,6 +182,30 @@ func (e StartEvidence) ordered(kind OrderKind) bool {
 		return false
 	}
 	return e.Order.Kind == kind
+}
+
+// mayFollow says whether an order to follow can be carried out: by a primary
+// that was shut down in good order and has had no other run since, beside a
+// partner that is still what it was, or has left that timeline behind its end.
+func (e StartEvidence) mayFollow() bool {
+	o, a := e.Own, e.Answer
+	if !e.ordered(OrderFollow) || o.Unfit || o.Held || !o.WasPrimary() || !o.Clean {
+		return false
+	}
+	switch {
+	case !a.answered():
+		return true
+	case a.InRecovery:
+		return !a.Frozen && a.Timeline == o.Timeline
+	}
+	return a.Timeline > o.Timeline && o.Fits != FitsNo
+}
+
+// Voids says whether what the partner answers ends an order for good: after a
+// promotion, or while one may be under way, no stop is taken back any more.
+func (e StartEvidence) Voids() bool {
+	a := e.Answer
+	return e.Order.Kind == OrderResume && a.answered() && (a.primary() || a.Frozen || a.Timeline > e.Own.Timeline)
 }
 
 // said is the partner's answer in words.
@@ -277,7 +313,7 @@ func (e StartEvidence) besideSilence() StartDecision {
 	switch {
 	case !o.WasPrimary():
 		return StartDecision{Kind: StartRecovery, Why: fmt.Sprintf("it is a standby, and %s; until then nobody waits for it", e.said())}
-	case e.ordered(OrderResume):
+	case e.ordered(OrderResume) && (o.Names != "" || e.Order.ID == ""): // written down it may be old: then nothing may be acknowledged alone
 		return StartDecision{StartAsIs, true, fmt.Sprintf("its stop is taken back under the pair's lock: %s was not promoted; %s", e.Partner, e.said())}
 	case o.Names != "":
 		return StartDecision{Kind: StartRecovery, Why: fmt.Sprintf("%s, and commits have to wait for it (%s): it may have been promoted", e.said(), o.Names)}
@@ -298,4 +334,12 @@ type AloneKeeper interface {
 	// ForgetAlone returns nil once it was looked that no note is left. Only then
 	// may commits wait for the partner again, which makes that one eligible.
 	ForgetAlone(ctx context.Context) error
+}
+
+// GuardReport is what a node's guard has left about the order that stood when it
+// started the server.
+type GuardReport struct {
+	Order    string        `json:"order"`            // its id; "" for none, or one without
+	Decision string        `json:"decision"`         // in words
+	Rejoin   *RejoinReport `json:"rejoin,omitempty"` // what it did for an order to rejoin
 }

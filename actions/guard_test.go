@@ -57,6 +57,9 @@ var (
 	fits                  = own(func(o *actions.OwnData) { o.Fits = actions.FitsYes })
 	unfitting             = own(func(o *actions.OwnData) { o.Fits = actions.FitsNo })
 	resume                = startOrder(actions.StartOrder{Kind: actions.OrderResume})
+	resumeOnce            = startOrder(actions.StartOrder{Kind: actions.OrderResume, ID: "1"})
+	follow                = startOrder(actions.StartOrder{Kind: actions.OrderFollow, ID: "1"})
+	clean                 = own(func(o *actions.OwnData) { o.Clean = true })
 	stayDown              = startOrder(actions.StartOrder{Kind: actions.OrderStayDown})
 	initialize            = startOrder(actions.StartOrder{Kind: actions.OrderInitialize})
 	copyPartner           = startOrder(actions.StartOrder{Kind: actions.OrderCopy})
@@ -71,6 +74,7 @@ func TestMayStart(t *testing.T) {
 	t.Parallel()
 	const (
 		asIs, solo, inRecovery, rejoin, not = actions.StartAsIs, actions.StartAlone, actions.StartRecovery, actions.StartRejoin, actions.StartNot
+		followIt                            = actions.StartFollow
 	)
 	for _, c := range []struct {
 		name string
@@ -138,6 +142,26 @@ func TestMayStart(t *testing.T) {
 		{"a lone primary whose partner is in recovery is the primary", startOf(answer(true, 3), noNames), asIs, "the primary of timeline 3"},
 		{"the executor takes a stop back beside a standby", startOf(answer(true, 3), resume), asIs, "the primary of timeline 3"},
 
+		// Orders that were written down by an executor, for one start.
+		{"an old primary follows while its partner is being promoted", startOf(answer(true, 3), clean, follow), followIt, "shut down in good order"},
+		{"an old primary follows what was promoted", startOf(answer(false, 4), clean, fits, follow), followIt, "primary on timeline 4"},
+		{"an old primary that could not be compared follows what was promoted", startOf(answer(false, 4), clean, follow), followIt, "primary on timeline 4"},
+		{"an old primary that is to follow doesn't wait for an answer", startOf(clean, follow), followIt, "gives no answer"},
+		{"an old primary whose log goes past the fork doesn't follow", startOf(answer(false, 4), clean, unfitting, follow), not, "goes on past that"},
+		{"an old primary doesn't follow one that wrote the same timeline", startOf(answer(false, 3), clean, follow), not, "a person has to choose"},
+		{"an old primary doesn't follow an older one", startOf(answer(false, 2), clean, follow), not, "stop dc2"},
+		{"an old primary doesn't follow a frozen one", startOf(answer(true, 3), clean, frozen, follow), not, "a failover is under way"},
+		{"an old primary doesn't follow a standby of another timeline", startOf(answer(true, 4), clean, follow), not, "is not what it was then"},
+		{"an old primary that crashed since doesn't follow", startOf(answer(true, 3), follow), not, "not shut down in good order"},
+		{"an old primary that crashed since doesn't follow without an answer", startOf(follow), not, "not shut down in good order"},
+		{"an old primary that crashed since rejoins beside a primary that it fits", startOf(answer(false, 4), left, fits, follow), rejoin, "nothing has to be taken back"},
+		{"a primary held in recovery doesn't just follow", startOf(answer(true, 3), held, clean, follow), not, "is not what it was then"},
+		{"a standby has nothing to follow anew", startOf(answer(false, 3), standby, follow), asIs, "it is a standby"},
+		{"an unfinished pg_rewind follows nothing", startOf(answer(true, 3), unfit, clean, follow), not, "not shut down in good order, or dc2 is not"},
+		{"a stop is taken back by a written order where commits wait", startOf(resumeOnce), asIs, "its stop is taken back"},
+		{"a written order is not enough where commits wait for nobody", startOf(noNames, resumeOnce), inRecovery, "no note says"},
+		{"a written order doesn't count beside a primary", startOf(answer(false, 4), resumeOnce), not, "primary on timeline 4"},
+
 		// Orders, and what is no pair.
 		{"an order to stay down outweighs everything", startOf(answer(true, 3), stayDown), not, "ordered dc1 to stay down"},
 		{"an order to stay down holds a lone primary", startOf(noNames, leftAlone(3), stayDown), not, "ordered dc1 to stay down"},
@@ -180,7 +204,7 @@ func drawStart(t *rapid.T) actions.StartEvidence {
 		Own: actions.OwnData{
 			Empty: rapid.IntRange(0, 9).Draw(t, "empty") == 0, Unfit: rapid.IntRange(0, 9).Draw(t, "unfit") == 0,
 			SystemID: "7301", Timeline: max(1, timeline("own")), Signal: flag("signal"), Recovered: flag("recovered"), Held: flag("held"),
-			Names: pick("names", "", "dc2"), Alone: timeline("alone"),
+			Clean: flag("clean"), Names: pick("names", "", "dc2"), Alone: timeline("alone"),
 			Fits: actions.Fits(pick("fits", "", "yes", "no")),
 		},
 		Answer: actions.PartnerAnswer{
@@ -188,7 +212,7 @@ func drawStart(t *rapid.T) actions.StartEvidence {
 			InRecovery: flag("recovery"), Frozen: flag("frozen"), Timeline: timeline("partner"), Fork: actions.LSN(timeline("fork")),
 		},
 		Order: actions.StartOrder{
-			Kind:     actions.OrderKind(pick("order", "", "stay down", "rejoin", "resume", "initialize", "copy", "nonsense")),
+			Kind: actions.OrderKind(pick("order", "", "stay down", "rejoin", "resume", "follow", "initialize", "copy", "nonsense")), ID: pick("id", "", "1"),
 			Timeline: timeline("ordered"),
 		},
 		Rejoins: actions.RejoinPolicy(pick("policy", "ordered", "fitting", "always", "")),
@@ -218,7 +242,7 @@ func TestNeverAPrimaryOnAGuess(t *testing.T) {
 	for range 20 { // a hundred draws each, so that none of the decisions is missed
 		rapid.Check(t, check)
 	}
-	for _, k := range []actions.StartKind{actions.StartAsIs, actions.StartRecovery, actions.StartRejoin, actions.StartNot} {
+	for _, k := range []actions.StartKind{actions.StartAsIs, actions.StartRecovery, actions.StartRejoin, actions.StartFollow, actions.StartNot} {
 		if kinds[k] == 0 {
 			t.Errorf("%q was never decided: the draw is too narrow", k)
 		}
@@ -248,8 +272,14 @@ func forbidden(e actions.StartEvidence, d actions.StartDecision) string {
 		return "there is no primary to rejoin"
 	case d.Kind == actions.StartRejoin && !copied && e.Order.Kind != actions.OrderRejoin && e.Rejoins != actions.RejoinAlways && e.Own.Fits != actions.FitsYes && !e.Own.Unfit:
 		return "nobody allowed to take anything back"
+	case d.Kind == actions.StartFollow && (d.Primary || e.Order.Kind != actions.OrderFollow || !e.Own.Clean || standby):
+		return "it may not follow: not ordered, not shut down in good order, or a standby already"
+	case d.Kind == actions.StartFollow && answers && (e.Answer.InRecovery && (e.Answer.Frozen || e.Answer.Timeline != e.Own.Timeline) || !e.Answer.InRecovery && e.Answer.Timeline <= e.Own.Timeline):
+		return "the partner is nobody to follow"
 	case !d.Primary:
 		return ""
+	case e.Order.Kind == actions.OrderFollow && !e.Own.Empty:
+		return "it was ordered to follow"
 	case answers && !e.Answer.InRecovery:
 		return "the partner is a primary"
 	case answers && e.Answer.Timeline > e.Own.Timeline:
@@ -258,10 +288,56 @@ func forbidden(e actions.StartEvidence, d actions.StartDecision) string {
 		return "the partner is frozen"
 	case !answers && !lonely && !asked && e.Order.Kind != actions.OrderResume:
 		return "nothing is known of the partner"
+	case !answers && !lonely && !asked && e.Order.ID != "" && e.Own.Names == "":
+		return "an old order let it acknowledge alone"
 	case standby && !e.Own.Empty:
 		return "it is a standby"
 	case e.Order.Kind == actions.OrderRejoin:
 		return "it was ordered to rejoin"
 	}
 	return ""
+}
+
+// An order to take a stop back is over once the partner was seen to have gone on.
+func TestVoids(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		e    actions.StartEvidence
+		want bool
+	}{
+		"the partner is a primary":             {startOf(answer(false, 4), resumeOnce), true},
+		"the partner is a primary, as it was":  {startOf(answer(false, 3), resumeOnce), true},
+		"the partner is frozen":                {startOf(answer(true, 3), frozen, resumeOnce), true},
+		"the partner's timeline is newer":      {startOf(answer(true, 4), resumeOnce), true},
+		"the partner is a standby":             {startOf(answer(true, 3), resumeOnce), false},
+		"the partner gives no answer":          {startOf(resumeOnce), false},
+		"it is another order, and would count": {startOf(answer(false, 4), rejoinTo4), false},
+	} {
+		if got := row.e.Voids(); got != row.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// What may stand in a file.
+func TestKnownOrders(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		o    actions.StartOrder
+		want bool
+	}{
+		{actions.StartOrder{}, true},
+		{actions.StartOrder{Kind: actions.OrderStayDown}, true},
+		{actions.StartOrder{Kind: actions.OrderRejoin}, false},
+		{actions.StartOrder{Kind: actions.OrderRejoin, Timeline: 4}, true},
+		{actions.StartOrder{Kind: actions.OrderFollow}, false},
+		{actions.StartOrder{Kind: actions.OrderFollow, ID: "1"}, true},
+		{actions.StartOrder{Kind: actions.OrderResume}, false},
+		{actions.StartOrder{Kind: actions.OrderResume, ID: "1"}, true},
+		{actions.StartOrder{Kind: "promote", ID: "1"}, false},
+	} {
+		if got := row.o.Known(); got != row.want {
+			t.Errorf("%+v: %t", row.o, got)
+		}
+	}
 }

@@ -150,12 +150,22 @@ type Machine interface {
 	// Start starts the server as it stands on disk, for taking a stop back.
 	Start(ctx context.Context) error
 	// Follow starts a cleanly stopped server as a standby of its partner under
-	// name, and returns once its process runs. It doesn't wait for streaming.
+	// name, and returns once its process runs, or once a platform that starts
+	// servers by itself has taken the order. It doesn't wait for streaming.
 	Follow(ctx context.Context, name string) error
 	// Rejoin makes a server that was a primary a standby of its partner again,
 	// however its history ends: rewound or copied anew where it must be. Its
 	// steps are told to progress, in words.
 	Rejoin(ctx context.Context, order RejoinOrder, progress func(string)) (RejoinReport, error)
+}
+
+// Sealer is a Machine whose platform can tell before a server has ended that it
+// won't come back by itself.
+type Sealer interface {
+	// Sealed returns nil when the server that was told to stop can't come back by
+	// itself, whether it has ended by then or not; it waits until ctx ends. What
+	// shows that it has ended is the shutdown checkpoint on its partner.
+	Sealed(ctx context.Context) error
 }
 
 // Insider is a Machine that can also look from within its node.
@@ -177,6 +187,7 @@ const (
 	RejoinedAsIs     = "as it was"
 	RejoinedRewound  = "pg_rewind"
 	RejoinedFromCopy = "base backup"
+	RejoinedUntold   = "by its guard, which has left no word on how"
 )
 
 // RejoinReport says how a server was made a standby.

@@ -29,6 +29,8 @@ import (
 //	             "released, timeline N" once that is over, for the control file says so only later
 //	DATA.alone   "alone, timeline N": it was left to take writes alone
 //	DATA.order   what the bot, or a person, has ordered (JSON)
+//	DATA.ordered "carried out: ID": the order of that id is over
+//	DATA.report  what it has done, for the bot to ask by SQL (JSON)
 type Guard struct {
 	Machine Machine
 	// Node and Partner are their names, Node also the sync name.
@@ -37,6 +39,9 @@ type Guard struct {
 	Rejoins actions.RejoinPolicy
 	// OrderFile is where orders are read; empty is the data folder's path with ".order".
 	OrderFile string
+	// Platform is a folder that the bot's platform fills, with the files "order" and
+	// "alone" beside those at the data folder; empty for none.
+	Platform string
 	// Command starts the server in the foreground.
 	Command []string
 	// Every is the pause between two looks while the server has to wait; 0 is two seconds.
@@ -46,16 +51,22 @@ type Guard struct {
 	// Told hears each decision once, and what is done besides.
 	Told func(string)
 
-	last string // what Told was told last
+	last    string              // what Told was told last
+	carried actions.GuardReport // the order that this process has carried out
 }
 
 // Look gathers what is known now and decides. The server must not run, or in recovery under this guard.
 func (g *Guard) Look(ctx context.Context) (actions.StartDecision, error) {
+	_, d, err := g.look(ctx)
+	return d, err
+}
+
+func (g *Guard) look(ctx context.Context) (actions.StartEvidence, actions.StartDecision, error) {
 	e, err := g.evidence(ctx)
 	if err != nil {
-		return actions.StartDecision{}, err
+		return e, actions.StartDecision{}, err
 	}
-	return actions.MayStart(e), nil
+	return e, actions.MayStart(e), nil
 }
 
 func (g *Guard) evidence(ctx context.Context) (actions.StartEvidence, error) {
@@ -66,6 +77,11 @@ func (g *Guard) evidence(ctx context.Context) (actions.StartEvidence, error) {
 	}
 	if e.Own, err = g.Machine.ownData(ctx); err != nil {
 		return e, fmt.Errorf("look at the data folder %s: %w", g.Machine.Server.DataDir, err)
+	}
+	if e.Own.Alone == 0 && g.Platform != "" {
+		if e.Own.Alone, err = readNote(filepath.Join(g.Platform, "alone"), aloneText); err != nil {
+			return e, fmt.Errorf("read the note of the platform: %w", err)
+		}
 	}
 	e.Answer = g.Machine.Upstream.answer(ctx)
 	if e.Own.Empty || e.Answer.Silence != "" || e.Answer.InRecovery || e.Answer.Timeline <= e.Own.Timeline {
@@ -96,13 +112,36 @@ func (g *Guard) compared(ctx context.Context, timeline uint32) (actions.Fits, ac
 	return actions.FitsYes, fork
 }
 
-// order reads what was ordered. No file is no order; one that can't be read is an error, for it may say
-// "stay down".
+// order reads what was ordered. Whoever orders at the data folder itself outweighs the platform, but for an order
+// to stay down, which holds wherever it stands. One that was carried out is over.
 func (g *Guard) order() (actions.StartOrder, error) {
 	path := g.OrderFile
 	if path == "" {
 		path = g.Machine.Server.DataDir + ".order"
 	}
+	here, err := readOrder(path)
+	if err != nil || g.Platform == "" {
+		return here, err
+	}
+	if _, err := os.Stat(g.Platform); err != nil {
+		return here, fmt.Errorf("the platform's orders can't be seen, so nothing is started; mount them, or leave --platform-dir out: %w", err)
+	}
+	there, err := readOrder(filepath.Join(g.Platform, "order"))
+	if err != nil {
+		return here, err
+	}
+	over, err := g.Machine.carriedOut()
+	switch {
+	case err != nil:
+		return here, fmt.Errorf("read which order was carried out last: %w", err)
+	case there.Kind == actions.OrderStayDown, here.Kind == actions.OrderNone && (there.ID == "" || there.ID != over):
+		return there, nil
+	}
+	return here, nil
+}
+
+// readOrder reads one file. None is no order; one that can't be read is an error, for it may say "stay down".
+func readOrder(path string) (actions.StartOrder, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.TrimSpace(string(text)) == "" {
 		return actions.StartOrder{}, nil
@@ -136,6 +175,7 @@ func (m *Machine) ownData(ctx context.Context) (actions.OwnData, error) {
 	if o.Recovered, err = m.Server.recovered(c); err != nil {
 		return o, err
 	}
+	o.Clean = c.State == ShutDown && !o.Recovered
 	if o.Timeline, err = m.Server.ownTimeline(c, o.Recovered); err != nil {
 		return o, err
 	}
@@ -297,6 +337,61 @@ func (m *Machine) forgetHold() error {
 	}
 	return removeNote(m.Server.heldNote())
 }
+
+const carriedText = "carried out: "
+
+// carriedOut is the id of the last order that was carried out, "" for none.
+func (m *Machine) carriedOut() (string, error) {
+	text, err := os.ReadFile(m.Server.DataDir + ".ordered")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	id, _ := strings.CutPrefix(strings.TrimSpace(string(text)), carriedText)
+	return id, err
+}
+
+// over notes that an order is over: carried out, or of no use any more. One without an id stands on.
+func (g *Guard) over(o actions.StartOrder, rejoin *actions.RejoinReport) error {
+	if o.ID == "" {
+		return nil
+	}
+	g.carried = actions.GuardReport{Order: o.ID, Rejoin: rejoin}
+	path := g.Machine.Server.DataDir + ".ordered"
+	if err := g.Machine.Server.User.WriteFile(path, []byte(carriedText+o.ID+"\n"), 0o600); err != nil {
+		return fmt.Errorf("note that order %s is over: %w", o.ID, err)
+	}
+	return nil
+}
+
+// report leaves word of what the server is started as. The last order's report stays until another one is over.
+func (g *Guard) report(d actions.StartDecision) error {
+	path := g.Machine.Server.DataDir + ".report"
+	left := g.carried
+	if before, err := readReport(path); err == nil && left.Order == "" {
+		left = before
+	}
+	left.Decision = d.String()
+	text, err := json.Marshal(left)
+	if err != nil { // only strings and numbers
+		panic(err)
+	}
+	if err := g.Machine.Server.User.WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("leave word of the start: %w", err)
+	}
+	return nil
+}
+
+func readReport(path string) (actions.GuardReport, error) {
+	var left actions.GuardReport
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return left, err
+	}
+	return left, json.Unmarshal(text, &left)
+}
+
+// Last is what was told last.
+func (g *Guard) Last() string { return g.last }
 
 func (g *Guard) tell(text string) {
 	if g.Told != nil && text != g.last {

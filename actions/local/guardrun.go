@@ -27,10 +27,10 @@ func (g *Guard) Run(ctx context.Context, pass <-chan os.Signal) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		d, err := g.Look(ctx)
+		e, d, err := g.look(ctx)
 		if err == nil {
 			g.tell(d.String())
-			err = g.act(ctx, d, pass)
+			err = g.act(ctx, e, d, pass)
 		}
 		if err != nil && ctx.Err() == nil {
 			return err
@@ -62,14 +62,19 @@ func (g *Guard) settle(ctx context.Context) error {
 }
 
 // act does what was decided; nil leads to the next look.
-func (g *Guard) act(ctx context.Context, d actions.StartDecision, pass <-chan os.Signal) error {
+func (g *Guard) act(ctx context.Context, e actions.StartEvidence, d actions.StartDecision, pass <-chan os.Signal) error {
+	if e.Voids() {
+		if err := g.over(e.Order, nil); err != nil {
+			return err
+		}
+	}
 	switch d.Kind {
-	case actions.StartAsIs, actions.StartAlone:
-		return g.replace(ctx, d)
+	case actions.StartAsIs, actions.StartAlone, actions.StartFollow:
+		return g.replace(ctx, e.Order, d)
 	case actions.StartRecovery:
 		return g.wait(ctx, pass)
 	case actions.StartRejoin:
-		if done, err := g.rejoin(ctx); done || err != nil {
+		if done, err := g.rejoin(ctx, e.Order); done || err != nil {
 			return err
 		}
 	}
@@ -78,8 +83,8 @@ func (g *Guard) act(ctx context.Context, d actions.StartDecision, pass <-chan os
 
 // rejoin makes the server a standby of its partner, and leaves it stopped: the next look starts it as what it
 // is then. What fails is told, and tried again after a while.
-func (g *Guard) rejoin(ctx context.Context) (done bool, err error) {
-	report, err := g.rejoinInTime(ctx)
+func (g *Guard) rejoin(ctx context.Context, o actions.StartOrder) (done bool, err error) {
+	report, err := g.rejoinInTime(ctx, o)
 	if err == nil {
 		g.tell("rejoined: " + report.How)
 	} else {
@@ -90,17 +95,23 @@ func (g *Guard) rejoin(ctx context.Context) (done bool, err error) {
 	if stop := g.Machine.Server.StopFast(calm); stop != nil {
 		return false, fmt.Errorf("stop the rejoined server, to start it under this platform: %w", stop)
 	}
-	return err == nil, nil
+	if err != nil {
+		return false, nil // told, and tried again
+	}
+	if o.Kind != actions.OrderRejoin { // it rejoined by itself; what else is ordered stands
+		return true, nil
+	}
+	return true, g.over(o, &report)
 }
 
-func (g *Guard) rejoinInTime(ctx context.Context) (actions.RejoinReport, error) {
+func (g *Guard) rejoinInTime(ctx context.Context, o actions.StartOrder) (actions.RejoinReport, error) {
 	patience := g.RejoinTimeout
 	if patience <= 0 {
 		patience = actions.DefaultTimeouts().Rejoin
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took longer than %s", patience))
 	defer cancel()
-	order, err := g.rejoinOrder(ctx)
+	order, err := g.rejoinOrder(ctx, o)
 	if err != nil {
 		return actions.RejoinReport{}, err
 	}
@@ -111,27 +122,34 @@ func (g *Guard) rejoinInTime(ctx context.Context) (actions.RejoinReport, error) 
 }
 
 // rejoinOrder is what the partner says of itself, and the fork that was ordered, if one was.
-func (g *Guard) rejoinOrder(ctx context.Context) (actions.RejoinOrder, error) {
+func (g *Guard) rejoinOrder(ctx context.Context, written actions.StartOrder) (actions.RejoinOrder, error) {
 	order, err := g.Machine.Upstream.rejoinOrder(ctx, g.Node)
 	if err != nil {
 		return order, err
 	}
-	written, err := g.order()
 	if written.Kind == actions.OrderRejoin {
 		order.Timeline = written.Timeline
 		if written.Fork != 0 {
 			order.Fork = written.Fork
 		}
 	}
-	return order, err
+	return order, nil
 }
 
 // stopPatience bounds a fast shutdown of a standby.
 const stopPatience = time.Minute
 
 // replace starts the server in this process's place.
-func (g *Guard) replace(ctx context.Context, d actions.StartDecision) error {
+func (g *Guard) replace(ctx context.Context, o actions.StartOrder, d actions.StartDecision) error {
 	if err := g.ready(ctx, d); err != nil {
+		return err
+	}
+	if o.ID != "" && o.Kind != actions.OrderStayDown { // it holds for one start, and this is it
+		if err := g.over(o, nil); err != nil {
+			return err
+		}
+	}
+	if err := g.report(d); err != nil {
 		return err
 	}
 	path, err := exec.LookPath(g.Command[0])
@@ -150,6 +168,12 @@ func (g *Guard) ready(ctx context.Context, d actions.StartDecision) error {
 	own, err := g.Machine.ownData(ctx)
 	if err != nil || own.Empty {
 		return err
+	}
+	if d.Kind == actions.StartFollow {
+		if err := g.Machine.makeStandby(g.Node); err != nil {
+			return err
+		}
+		return errors.Join(syncFolder(g.Machine.Server.DataDir), g.Machine.checkStreams(ctx, g.Node))
 	}
 	if _, err := g.Machine.writeUpstream(g.Node); err != nil {
 		return err
@@ -211,19 +235,42 @@ func (g *Guard) enterRecovery(ctx context.Context) error {
 
 // lookAgain says whether the child has to be stopped for another decision.
 func (g *Guard) lookAgain(ctx context.Context, c *child) (bool, error) {
-	d, err := g.Look(ctx)
+	if promoted, err := g.promoted(); promoted || err != nil {
+		return false, err
+	}
+	e, d, err := g.look(ctx)
+	if err == nil && e.Voids() {
+		err = g.over(e.Order, nil)
+	}
 	if err != nil || d.Kind == actions.StartRecovery {
+		return false, err
+	}
+	if promoted, err := g.promoted(); promoted || err != nil { // while it was looked
 		return false, err
 	}
 	g.tell(d.String())
 	if d.Kind != actions.StartAsIs || d.Primary {
 		return true, nil
 	}
+	if _, running, err := g.Machine.Server.Running(ctx); !running || err != nil {
+		return false, err // it has just been begun, and a signal would end it
+	}
 	changed, err := g.Machine.writeUpstream(g.Node)
 	if changed && err == nil {
 		c.pass(unix.SIGHUP)
 	}
 	return false, err
+}
+
+// promoted says whether the server in recovery has been promoted meanwhile. Whoever does that answers for it, so
+// nothing is left to decide until its next start.
+func (g *Guard) promoted() (bool, error) {
+	signalled, err := g.Machine.Server.signalled()
+	if err != nil || signalled {
+		return false, err
+	}
+	g.tell("the server was promoted: it runs on, and the guard only passes signals on to it")
+	return true, nil
 }
 
 // child is a server that runs below the guard.

@@ -196,6 +196,20 @@ func (m *Machine) followsAs(ctx context.Context, name string) error {
 
 // startStandby starts a stopped server as a standby under that name.
 func (m *Machine) startStandby(ctx context.Context, name string) error {
+	if err := m.makeStandby(name); err != nil {
+		return err
+	}
+	if _, err := m.Server.Start(ctx); err != nil {
+		return err
+	}
+	// Only after the start, which need not wait for the disk: a machine that loses its power in between
+	// comes up without a running server, and nothing here starts one as a primary by itself.
+	return syncFolder(m.Server.DataDir)
+}
+
+// makeStandby makes the next start of a stopped server one as a standby under that name. Only once the folder was
+// synced does that outlive a power cut.
+func (m *Machine) makeStandby(name string) error {
 	if _, err := m.writeUpstream(name); err != nil {
 		return err
 	}
@@ -208,12 +222,7 @@ func (m *Machine) startStandby(ctx context.Context, name string) error {
 	if err := m.Server.signalStandby(); err != nil {
 		return fmt.Errorf("make %s a standby: %w", m.Server.DataDir, err)
 	}
-	if _, err := m.Server.Start(ctx); err != nil {
-		return err
-	}
-	// Only after the start, which need not wait for the disk: a machine that loses its power in between
-	// comes up without a running server, and nothing here starts one as a primary by itself.
-	return syncFolder(m.Server.DataDir)
+	return nil
 }
 
 // writeUpstream makes the server stream from its partner under that name; true when that is a change.

@@ -39,7 +39,7 @@ type guardFlags struct {
 	dataDir, configFile, programs, osUser string
 	node, partner, host, slot, upstream   string
 	user, passfile, sslmode, sslrootcert  string
-	order, rejoins                        string
+	order, platform, rejoins, lastWords   string
 	port, ownPort                         int
 	every, rejoinTimeout                  time.Duration
 	dryRun                                bool
@@ -76,6 +76,8 @@ func (f *guardFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.programs, "programs", "", "folder of PostgreSQL's programs; default: looked for")
 	set.StringVar(&f.osUser, "os-user", "", "account that the server runs as, when the guard runs as root")
 	set.StringVar(&f.order, "order-file", "", "file with the bot's order; default: the data folder's path with .order")
+	set.StringVar(&f.platform, "platform-dir", "", "folder that the bot's platform fills with orders and notes, a mounted ConfigMap say")
+	set.StringVar(&f.lastWords, "termination-log", "", "file to leave the last words in when the guard ends, /dev/termination-log say")
 	set.StringVar(&f.rejoins, "rejoin", string(actions.RejoinFitting), "without an order: ordered (never), fitting (where nothing has to be taken back), always")
 	set.DurationVar(&f.every, "every", 2*time.Second, "pause between two looks while it has to wait")
 	set.DurationVar(&f.rejoinTimeout, "rejoin-timeout", 30*time.Minute, "bound of one attempt to rejoin, a copy of everything included")
@@ -111,10 +113,24 @@ func runGuard(cmd *cobra.Command, f guardFlags, args []string) error {
 	signal.Notify(pass, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(pass)
 	err = g.Run(cmd.Context(), pass)
+	f.leaveWords(cmd, g.Last(), err)
 	if ended, ok := errors.AsType[*exec.ExitError](err); ok {
 		return &exitError{code: max(ended.ExitCode(), 1), err: fmt.Errorf("the server ended: %w", err)}
 	}
 	return err
+}
+
+// leaveWords tells the platform why the guard ends, for whoever may not read its log.
+func (f guardFlags) leaveWords(cmd *cobra.Command, last string, err error) {
+	if f.lastWords == "" {
+		return
+	}
+	if err != nil {
+		last = err.Error()
+	}
+	if err := os.WriteFile(f.lastWords, []byte(last), 0o600); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "guard: its last words could not be left:", err)
+	}
 }
 
 func dryRun(cmd *cobra.Command, g *local.Guard) error {
@@ -156,7 +172,7 @@ func (f guardFlags) guard(command []string) (*local.Guard, error) {
 		return nil, err
 	}
 	return &local.Guard{
-		Machine: m, Node: f.node, Partner: f.partner, Rejoins: rejoins, OrderFile: f.order, Command: command, Every: f.every,
+		Machine: m, Node: f.node, Partner: f.partner, Rejoins: rejoins, OrderFile: f.order, Platform: f.platform, Command: command, Every: f.every,
 		RejoinTimeout: f.rejoinTimeout,
 	}, nil
 }

@@ -61,6 +61,7 @@ func neededRights() []right {
 		{bot, function("twokey.resume_replay()"), string(actions.OpFreeze), "a standby whose replay is paused", (*rightsWorld).freezePaused, false},
 		{bot, function("twokey.end_standby_sessions()"), string(actions.OpFreeze), "a standby whose replay waits for a session", (*rightsWorld).freezeHeldUp, false},
 		{bot, function("twokey.timeline_history(integer)"), string(actions.OpConfirm), "where the new timeline forked", (*rightsWorld).forks, false},
+		{bot, function("twokey.guard_report()"), string(actions.OpRejoin), "what a node's guard has done for the bot's order, in Kubernetes", (*rightsWorld).guardReport, false},
 		{bot, function("twokey.pg_get_wal_records_info(pg_lsn,pg_lsn)"), string(actions.OpGate), "the last record, seen without a restartpoint in the pause", (*rightsWorld).lastRecord, false},
 		{replication, "LOGIN", "rejoin.login", "streaming", (*rightsWorld).logIn, false},
 		{replication, "REPLICATION", "rejoin.login", "streaming", (*rightsWorld).logIn, false},
@@ -511,6 +512,13 @@ func (r *rightsWorld) probe(ctx context.Context) error {
 func (r *rightsWorld) forks(ctx context.Context) error {
 	return r.fresh(r.primary, func(n *postgres.Node) error {
 		_, err := n.Forks(ctx, n.Observe(ctx).Server.Timeline)
+		return err
+	})
+}
+
+func (r *rightsWorld) guardReport(ctx context.Context) error {
+	return r.fresh(r.standby, func(n *postgres.Node) error {
+		_, err := n.GuardReport(ctx)
 		return err
 	})
 }

@@ -254,6 +254,13 @@ LANGUAGE sql VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_t
     0, 1048576, true)
 $fn$;
 
+-- What this node's guard has left beside the data folder about its last start,
+-- NULL without a guard: JSON.
+CREATE OR REPLACE FUNCTION twokey.guard_report() RETURNS text
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $fn$
+  SELECT pg_catalog.pg_read_file(pg_catalog.current_setting('data_directory') || '.report', 0, 1048576, true)
+$fn$;
+
 -- What a node asks its partner before it starts: what that one is, on which
 -- timeline, and whether a failover has stopped its receiver. primary_conninfo,
 -- which is empty then, is for superusers and monitoring roles alone.
@@ -284,7 +291,7 @@ DECLARE
 BEGIN
   FOR f IN SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE n.nspname = 'twokey' AND p.proname IN
-      ('require_slot_name', 'ensure_slot', 'drop_slot', 'resume_replay', 'end_standby_sessions', 'timeline_history')
+      ('require_slot_name', 'ensure_slot', 'drop_slot', 'resume_replay', 'end_standby_sessions', 'timeline_history', 'guard_report')
   LOOP
     EXECUTE format('ALTER FUNCTION %s OWNER TO %I', f, current_user);
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, twokey_bot', f);
