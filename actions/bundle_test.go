@@ -27,6 +27,7 @@ type bundle struct {
 	factors approvals.Factors            // nil, as codes, where the policy asks for none
 	codes   approvals.Codes
 	unled   map[string]bool    // nodes without a machine
+	seals   bool               // machines tell that a server won't come back before it has ended
 	clock   func() time.Time   // of the bots; nil for the bubble's
 	keep    func(*being) books // where bots keep their books; nil for the ledger
 	ids     int
@@ -121,6 +122,9 @@ func (b *bundle) hands(who *being) actions.Hands {
 		h.Databases[name] = database{b.world, who, s}
 		if !b.unled[name] {
 			h.Machines[name] = machine{b.world, who, s}
+		}
+		if b.seals {
+			h.Machines[name] = sealing{machine{b.world, who, s}}
 		}
 	}
 	h.Endpoints = []actions.Endpoint{endpoint{b.world, who}}

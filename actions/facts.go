@@ -40,7 +40,7 @@ func rejoinFacts(e Evidence, v Verdict) Facts {
 		}
 		f = append(f, Fact{n.Name + " address", n.Addr()})
 	}
-	return f
+	return append(f, endpointFact(e)...)
 }
 
 func nodeFacts(e Evidence, n Node) Facts {

@@ -281,6 +281,7 @@ func (x *execution) rejoinOnly(ctx context.Context) ending {
 
 func (x *execution) rejoinGoOn(ctx context.Context) ending {
 	x.out.NewPrimary, x.out.Serving, x.out.Conn = x.plan.To, x.plan.To, x.pair.Conn(x.plan.To)
+	x.pointClients(ctx)
 	end := x.finishPair(ctx, errNotFollowing)
 	if end.cause == approvals.Succeed && x.out.Synchronous.IsZero() {
 		end.cause = approvals.Fail

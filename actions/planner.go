@@ -40,7 +40,7 @@ func MakePlan(q Question, e Evidence, v Verdict) (Plan, error) {
 		p.planFailover(e.Platform[p.From], endpointTexts(e))
 	case KindRejoin:
 		p.From, p.To = v.Standby, v.Primary
-		p.planRejoin()
+		p.planRejoin(endpointTexts(e))
 	}
 	if q.Kind == KindDrill {
 		p.planDrill()
@@ -148,10 +148,11 @@ func (p *Plan) planEnd() {
 	p.add(OpTidy, p.From, "drop the slot on %s that nobody uses any more", p.From)
 }
 
-func (p *Plan) planRejoin() {
+func (p *Plan) planRejoin(endpoints []string) {
 	p.Pause = "Writers feel nothing."
 	p.add(OpLock, p.To, "take the pair's lock on %s", p.To)
 	p.add(OpRecheck, "", "observe both nodes again; stop here if anything that matters differs")
+	p.planEndpoints(endpoints) // that of a site which was lost may lead there still
 	p.planEnd()
 }
 

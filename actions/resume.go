@@ -216,7 +216,11 @@ func (x *execution) clearAgain(ctx context.Context, old Observation, end WALEnd)
 	}
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the stop of "+x.plan.From)
 	defer cancel()
-	if err := x.machine().Stopped(ctx); err != nil {
+	wait := x.machine().Stopped
+	if s, can := x.machine().(Sealer); can {
+		wait = s.Sealed
+	}
+	if err := wait(ctx); err != nil {
 		return Clearance{}, err
 	}
 	return clearStopped(x.plan.From, end, x.mark.LSN, x.mark.Timeline)

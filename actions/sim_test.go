@@ -127,6 +127,9 @@ func (s *server) end() actions.LSN { return at(len(s.wal)) }
 
 func (s *server) serves() bool { return s.up && !s.recovery }
 
+// accepts writes: one that was told to stop doesn't any more.
+func (s *server) accepts() bool { return s.serves() && s.stopAt.IsZero() }
+
 // settle lets everything happen whose time has come: stops, promotions, and
 // then the stream. It also watches that never two servers accept writes.
 func (w *world) settle() {
@@ -149,7 +152,7 @@ func (w *world) settle() {
 			w.split = append(w.split, fmt.Sprintf("%s may start alone while commits wait for %s, after %s", s.name, s.names, strings.Join(w.calls, ", ")))
 		}
 	}
-	if w.servers[0].serves() && w.servers[1].serves() {
+	if w.servers[0].accepts() && w.servers[1].accepts() {
 		w.split = append(w.split, fmt.Sprintf("%s after %s", now.Format("05.000"), strings.Join(w.calls, ", ")))
 	}
 }
@@ -202,7 +205,7 @@ func (w *world) write() {
 	defer w.mu.Unlock()
 	w.settle()
 	for _, s := range w.servers {
-		if !s.serves() || !s.stopAt.IsZero() {
+		if !s.accepts() {
 			continue
 		}
 		w.rows++

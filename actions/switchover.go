@@ -198,7 +198,8 @@ func (x *execution) stop(ctx context.Context) (string, error) {
 }
 
 // gate waits, at once, for two things: the shutdown checkpoint on the new
-// primary, and the old one unable to come back.
+// primary, and the old one unable to come back. A platform that can tell the
+// latter before it has tidied up is not waited for any longer.
 func (x *execution) gate(ctx context.Context) (Clearance, error) {
 	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "the stop of "+x.plan.From)
 	defer cancel()
@@ -211,18 +212,35 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 		ended(fmt.Errorf("%s has ended, and %s does not have its shutdown checkpoint", x.plan.From, x.plan.To))
 	})
 	defer grace.Stop()
-	group.Go(func() error {
+	stopped := func(ctx context.Context) error {
 		err := x.machine().Stopped(ctx)
 		if err == nil {
 			grace.Reset(gateGrace) // what a stopped server has sent arrives soon or never
 		}
 		return err
-	})
+	}
+	if s, can := x.machine().(Sealer); can { // that it has ended shows at the gate, and is confirmed after it
+		group.Go(func() error { return s.Sealed(ctx) })
+		defer beside(ctx, stopped)()
+	} else {
+		group.Go(func() error { return stopped(ctx) })
+	}
 	if err := group.Wait(); err != nil {
 		return Clearance{}, err
 	}
 	x.out.Gate = end.End
 	return clearStopped(x.plan.From, end, x.mark.LSN, x.mark.Timeline)
+}
+
+// beside runs do until end is called, which waits for it. Nobody needs its error.
+func beside(ctx context.Context, do func(context.Context) error) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = do(ctx) // whoever needs to know asks again
+	}()
+	return func() { cancel(); <-done }
 }
 
 // gateGrace is how long after the old primary's end its last WAL may take to be
