@@ -3,6 +3,8 @@ package fencetest_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +13,8 @@ import (
 
 	"twokey/actions"
 	"twokey/actions/fencetest"
+	"twokey/actions/kube"
+	"twokey/actions/kube/kubefake"
 	"twokey/actions/local"
 	"twokey/actions/local/sandbox"
 	"twokey/actions/vultr"
@@ -29,11 +33,14 @@ const (
 func TestFences(t *testing.T) {
 	t.Parallel()
 	for title, open := range map[string]fencetest.Make{
-		"local":                 func(t *testing.T) fencetest.Subject { return ofServer(startServer(t)) },
-		"vultr":                 openVultr,
-		"chain of one":          openChainOfOne,
-		"chain, both there":     openChain(false),
-		"chain, first one lost": openChain(true),
+		"local":                   func(t *testing.T) fencetest.Subject { return ofServer(startServer(t)) },
+		"vultr":                   openVultr,
+		"kube":                    openKube,
+		"chain, kube and vultr":   openKubeChain(false),
+		"chain, kube's site lost": openKubeChain(true),
+		"chain of one":            openChainOfOne,
+		"chain, both there":       openChain(false),
+		"chain, first one lost":   openChain(true),
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
@@ -162,6 +169,85 @@ func openChain(lost bool) fencetest.Make {
 		s.Secrets = []string{key}
 		s.Away = func() { server.lost.Store(true); cut(fake, vultrfake.Lie{Cut: true})() }
 		s.Back = func() { server.lost.Store(lost); cut(fake, vultrfake.Lie{})() }
+		return s
+	}
+}
+
+// pod is a real server as the pod of a StatefulSet: the cluster, its API cut or
+// mended, and the fence.
+func pod(t *testing.T, m *local.Machine) (*kubefake.Server, *kube.Machine) {
+	t.Helper()
+	fake := kubefake.New()
+	t.Cleanup(fake.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	node, err := kubefake.Furnish(ctx, fake.Client(), "twokey", func(_ string, runs bool) {
+		if runs {
+			return
+		}
+		if err := m.Server.StopFast(context.Background()); err != nil {
+			t.Errorf("the kubelet's order: %v", err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(node.Close)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	bot := fake.Token(kubefake.User{Name: "bot", Groups: []string{"system:masters"}}) // what it may do is another test's
+	if err := os.WriteFile(path, []byte(fake.Kubeconfig("dc1", bot)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := kube.Open(kube.Options{Kubeconfig: path, Namespace: "twokey", Timeout: 500 * time.Millisecond, Pace: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	nothing := func(context.Context) actions.Observation { return actions.Observation{Failure: &actions.Failure{}} }
+	fence, err := s.Machine(kube.MachineOptions{
+		Node: "dc1", StatefulSet: "postgres", Order: "postgres-order", Observe: nothing, Partner: nothing,
+		Report: func(context.Context) (actions.GuardReport, error) { return actions.GuardReport{}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fake, fence
+}
+
+func openKube(t *testing.T) fencetest.Subject {
+	m := startServer(t)
+	fake, fence := pod(t, m)
+	s := ofServer(m)
+	s.Fencer = fence
+	s.Away, s.Back = func() { fake.Always("*", kubefake.Fault{Cut: true}) }, func() { fake.Always("*", kubefake.Fault{}) }
+	return s
+}
+
+// openKubeChain is a real server in a pod, on an instance whose power ends it.
+// Lost: the cluster can't be reached from the beginning.
+func openKubeChain(lost bool) fencetest.Make {
+	return func(t *testing.T) fencetest.Subject {
+		m := startServer(t)
+		cluster, server := pod(t, m)
+		fake, fence := account(t)
+		fake.OnPower(instance, func(power string) {
+			if power == vultrfake.Stopped {
+				if err := m.Off(context.Background()); err != nil {
+					t.Errorf("the power cut: %v", err)
+				}
+			}
+		})
+		s := ofServer(m)
+		s.Fencer = chain(t, actions.Link{Name: "kube", Fencer: server}, actions.Link{Name: "vultr", Fencer: fence, Machine: true})
+		s.Secrets = []string{key}
+		away := func(is bool) func() {
+			return func() {
+				cluster.Always("*", kubefake.Fault{Cut: is || lost})
+				cut(fake, vultrfake.Lie{Cut: is})()
+			}
+		}
+		s.Away, s.Back = away(true), away(false)
+		s.Back()
 		return s
 	}
 }

@@ -2,12 +2,16 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"twokey/actions"
 )
 
 // Error is one request that failed.
@@ -32,6 +36,21 @@ func (e *Error) Unwrap() error { return e.Err }
 // refused login is tried once more, for the token's file may be a new one.
 func (e *Error) passing() bool {
 	return e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
+}
+
+func statusOf(err error) int {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Status
+	}
+	return 0
+}
+
+// uncertain marks the error of an order that may have been taken.
+func uncertain(err error) error {
+	if e, ok := errors.AsType[*Error](err); err == nil || ok && e.Nothing {
+		return err
+	}
+	return &actions.Uncertain{Err: err}
 }
 
 // Fixes, by what went wrong.
@@ -102,3 +121,19 @@ func (e errTimeout) Error() string {
 	return fmt.Sprintf("the API server gave no answer within %s", e.after)
 }
 func (e errTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// errAnswer is an answer that is about something else than what was asked.
+func errAnswer(what, why string) error {
+	return &Error{What: what, Status: http.StatusOK, Why: why, Fix: fixTrust}
+}
+
+// sameObject fails unless an answer is about the object that was asked for.
+func sameObject(what string, got *metav1.ObjectMeta, namespace, name string) error {
+	if got.Name != name || got.Namespace != namespace {
+		return errAnswer(what, fmt.Sprintf("the answer is about %s/%s", got.Namespace, got.Name))
+	}
+	if got.ResourceVersion == "" || got.UID == "" {
+		return errAnswer(what, "the answer has no version, as every object has")
+	}
+	return nil
+}

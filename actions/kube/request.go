@@ -16,10 +16,15 @@ import (
 
 // once sends one request. do must begin it by [Site.in], which repeats nothing.
 func (s *Site) once(ctx context.Context, what string, do func(context.Context) error) error {
+	return s.within(ctx, s.opt.Timeout, what, do)
+}
+
+// within is once with a time of its own for the whole answer.
+func (s *Site) within(ctx context.Context, timeout time.Duration, what string, do func(context.Context) error) error {
 	if err := s.limit.Wait(ctx); err != nil {
 		return &Error{What: what, Why: "it was not sent in time", Fix: fixOurselves, Nothing: true, Err: errors.Join(context.Cause(ctx), err)}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.opt.Timeout, errTimeout{s.opt.Timeout})
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout{timeout})
 	defer cancel()
 	var sent atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }})
@@ -73,9 +78,13 @@ func (s *Site) pause(ctx context.Context, try int, err error) error {
 // read asks until it has an answer that isn't a passing failure. It is for
 // requests that change nothing.
 func (s *Site) read(ctx context.Context, what string, do func(context.Context) error) error {
+	return s.readWithin(ctx, s.opt.Timeout, what, do)
+}
+
+func (s *Site) readWithin(ctx context.Context, timeout time.Duration, what string, do func(context.Context) error) error {
 	var err error
 	for try := range tries {
-		if err = s.once(ctx, what, do); err == nil || !again(err, try) {
+		if err = s.within(ctx, timeout, what, do); err == nil || !again(err, try) {
 			return err
 		}
 		if try == tries-1 || s.pause(ctx, try, err) != nil {
@@ -90,4 +99,70 @@ func (s *Site) read(ctx context.Context, what string, do func(context.Context) e
 func again(err error, try int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return !ok || e.passing() || e.Status == http.StatusUnauthorized && try == 0
+}
+
+// conflictTries is how often a change is made anew on a fresh read: others, the
+// cluster's own controllers among them, change the same objects.
+const conflictTries = 10
+
+// change reads an object and changes it, which fails when somebody has changed
+// it in between; then it is read and changed anew. look says whether there is
+// anything to do; put sends the change with the version that was read.
+//
+// What failed in passing is repeated, too: the version that is sent along keeps
+// a change from being made twice, or from arriving late, behind another one.
+//
+// Errors: *[Error] when no change was made, *[actions.Uncertain] when one may
+// have been.
+func (s *Site) change(ctx context.Context, look func(context.Context) (needed bool, err error), put func(context.Context) error) error {
+	failed, err := s.changeOnce(ctx, look, put)
+	if err != nil || failed == nil {
+		return errors.Join(uncertain(failed), err)
+	}
+	if needed, err := look(ctx); err == nil && !needed { // an order whose answer was lost
+		return nil
+	}
+	return uncertain(failed)
+}
+
+// changeOnce gives the worst failure of a change, nil when it was made; err is
+// that of a look.
+func (s *Site) changeOnce(ctx context.Context, look func(context.Context) (bool, error), put func(context.Context) error) (failed, err error) {
+	passing, conflicts := 0, 0
+	for {
+		needed, err := look(ctx)
+		if err != nil || !needed {
+			return failedBefore(failed, err), err
+		}
+		if err = put(ctx); err == nil {
+			return nil, nil
+		}
+		failed = worse(failed, err)
+		if statusOf(err) == http.StatusConflict {
+			if conflicts++; conflicts < conflictTries && ctx.Err() == nil {
+				continue // a fresh read shows what is new
+			}
+			return failed, nil
+		}
+		passing++
+		if passing >= tries || !again(err, passing-1) || s.pause(ctx, passing-1, err) != nil {
+			return failed, nil
+		}
+	}
+}
+
+// failedBefore drops a failure that a look has shown to be none.
+func failedBefore(failed, err error) error {
+	if err == nil {
+		return nil
+	}
+	return failed
+}
+
+// worse keeps the error of the order about which less is known.
+func worse(a, b error) error {
+	if e, ok := errors.AsType[*Error](a); ok && !e.Nothing {
+		return a
+	}
+	return b
 }

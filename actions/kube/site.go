@@ -58,7 +58,7 @@ type Site struct {
 }
 
 // perSecond is far below what an API server takes, and above what a wait polls.
-const perSecond = 50
+const perSecond = 100
 
 // Open reads how the cluster is reached; it connects to nothing. A way that
 // can't be trusted or that could hang is refused: no TLS, certificates that
@@ -262,6 +262,12 @@ func (s *Site) Skew() (time.Duration, bool) {
 		return 0, false
 	}
 	return *skew, true
+}
+
+// now is the API server's time.
+func (s *Site) now() time.Time {
+	skew, _ := s.Skew()
+	return time.Now().Add(skew)
 }
 
 // in begins a request to one API group, which is sent once.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"twokey/actions"
+	"twokey/actions/kube"
 	"twokey/actions/postgres"
 	"twokey/actions/vultr"
 	"twokey/config"
@@ -35,6 +36,7 @@ type maker struct {
 	secrets config.Secrets
 	dial    func(node string) postgres.DialFunc // nil: the driver's own way
 	account *vultr.API                          // nil without one
+	sites   map[string]*kube.Site               // by cluster and namespace
 	closers []func()
 }
 
@@ -57,36 +59,58 @@ func (m *maker) openAccount() (err error) {
 
 func (m *maker) pair(p config.Pair) (actions.Hands, error) {
 	h := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}, Fencers: map[string]actions.Fencer{}}
+	databases := [2]*postgres.Node{}
 	for i, n := range p.Nodes {
-		if err := m.node(h, p, n, p.Nodes[1-i]); err != nil {
+		db, err := databaseOf(m.cfg, p, n, m.secrets, m.dial)
+		if err != nil {
+			return h, fmt.Errorf("pair %s, node %s: %w", p.Name, n.Name, err)
+		}
+		m.closers = append(m.closers, db.Close)
+		databases[i], h.Databases[n.Name] = db, db
+	}
+	for i, n := range p.Nodes {
+		if err := m.driver(h, n, p.Nodes[1-i], databases[i], databases[1-i]); err != nil {
 			return h, fmt.Errorf("pair %s, node %s: %w", p.Name, n.Name, err)
 		}
 	}
-	if p.Endpoint == nil || p.Endpoint.Vultr == nil {
-		return h, nil
-	}
-	record, err := m.record(p)
-	if err != nil {
+	var err error
+	if h.Endpoints, err = m.endpoints(p); err != nil {
 		return h, fmt.Errorf("pair %s, endpoint: %w", p.Name, err)
 	}
-	h.Endpoints = append(h.Endpoints, record)
 	return h, nil
 }
 
-func (m *maker) node(h actions.Hands, p config.Pair, n, partner config.Node) error {
-	db, err := databaseOf(m.cfg, p, n, m.secrets, m.dial)
-	if err != nil {
-		return err
+// endpoints are all that lead a pair's clients.
+func (m *maker) endpoints(p config.Pair) (all []actions.Endpoint, err error) {
+	if p.Endpoint == nil {
+		return nil, nil
 	}
-	m.closers = append(m.closers, db.Close)
-	h.Databases[n.Name] = db
-	if n.Driver.Local != nil {
+	if p.Endpoint.Kube != nil {
+		if all, err = m.kubeEndpoints(p); err != nil {
+			return nil, fmt.Errorf("kube: %w", err)
+		}
+	}
+	if p.Endpoint.Vultr != nil {
+		record, err := m.record(p)
+		if err != nil {
+			return nil, fmt.Errorf("vultr: %w", err)
+		}
+		all = append(all, record)
+	}
+	return all, nil
+}
+
+// driver makes the power over a node's server, and its fences.
+func (m *maker) driver(h actions.Hands, n, partner config.Node, own, other *postgres.Node) (err error) {
+	switch {
+	case n.Driver.Local != nil:
 		if h.Machines[n.Name], err = localMachine(n, partner); err != nil {
 			return fmt.Errorf("local driver: %w", err)
 		}
-	}
-	if n.Driver.Kube != nil {
-		return errors.New("kube driver: this version knows its settings but can't use them yet; leave it out")
+	case n.Driver.Kube != nil:
+		if h.Machines[n.Name], err = m.kubeMachine(n, own, other); err != nil {
+			return fmt.Errorf("kube driver: %w", err)
+		}
 	}
 	if n.Driver.Vultr != nil { // else the machine's own fence is the only one
 		h.Fencers[n.Name], err = m.fences(n, h.Machines[n.Name])

@@ -30,6 +30,8 @@ var rules = []rule{
 	{"actions/vultr", "twokey", []string{"twokey/actions", "twokey/actions/vultr", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
 	{"actions/vultr/vultrfake", "twokey", nil, "the fake API must not share a mistake with the driver"},
 	{"actions/kube", "twokey", []string{"twokey/actions", "twokey/actions/kube", "twokey/approvals", "twokey/secret"}, "brothers don't know one another"},
+	{"actions/kube/kubefake", "twokey", nil, "the fake API server must not share a mistake with the driver"},
+	{"", "twokey/actions/kube/kubefake", nil, "a fake is for tests alone"},
 	{"", "twokey/actions/vultr/vultrfake", nil, "a fake is for tests alone"},
 	{"", "twokey/actions/fencetest", nil, "tests that every fence must pass"},
 	{"", "github.com/vultr/govultr", []string{"actions/vultr"}, "nothing outside its driver knows Vultr's library"},
@@ -151,7 +153,7 @@ func TestImportRulesCanFail(t *testing.T) {
 		{"approvals", "twokey/actions"}, {"approvals", "github.com/x/y"}, {"actions", "twokey/store"}, {"actions", "github.com/jackc/pgx/v5"},
 		{"actions", "twokey/actions/postgres"}, {"actions/postgres", "twokey/actions/local"}, {"bot", "twokey/store"},
 		{"actions/vultr", "twokey/actions/local"}, {"actions/vultr/vultrfake", "twokey/actions/vultr"}, {"cmd/bot", "twokey/actions/vultr/vultrfake"}, {"bot", "github.com/go-analyze/charts"}, {"bot/lagchart", "twokey/bot"},
-		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"cmd/bot", "k8s.io/client-go/rest"}, {"actions/kube", "twokey/actions/local"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
+		{"cmd/bot", "github.com/vultr/govultr/v3"}, {"cmd/bot", "k8s.io/client-go/rest"}, {"actions/kube", "twokey/actions/local"}, {"actions/kube/kubefake", "twokey/actions"}, {"actions/kube", "twokey/actions/kube/kubefake"}, {"bot/slacksim", "twokey/approvals"}, {"actions/watch", "twokey/config"}, {"store", "twokey/bot"}, {"actions", "github.com/slack-go/slack"},
 	} {
 		caught := false
 		for _, r := range rules {
