@@ -53,6 +53,17 @@ pair_is_named() {
 	[[ ${#nodes[@]} = 2 && ${nodes[0]} != "${nodes[1]}" ]] || fail "TWOKEY_NODES must name the pair's two nodes, not '$TWOKEY_NODES'"
 }
 
+# ssh_target NODE: who and where, by Terraform's output unless TWOKEY_SSH says it.
+ssh_target() {
+	local target=${TWOKEY_SSH:-}
+	if [ -z "$target" ]; then
+		needs terraform
+		target=$(terraform -chdir=terraform output ssh 2>/dev/null | sed -n "s/^ *\"\{0,1\}$1\"\{0,1\} *= *\"ssh \(.*\)\"/\1/p")
+	fi
+	[[ $target =~ ^[a-z_][a-z0-9_-]*@[A-Za-z0-9.:-]+$ ]] || fail "where is $1's machine? terraform/ has no output ssh for it; set TWOKEY_SSH=ops@ADDRESS"
+	echo "$target"
+}
+
 # has_cluster NAME...: there is a kubeconfig for each, and its API server answers.
 has_cluster() {
 	local name
@@ -91,6 +102,14 @@ in_pod() {
 	kubectl --kubeconfig "$TWOKEY_KUBE/$name" --namespace "$namespace" exec "${stdin[@]}" postgres-0 --container postgres -- "$@"
 }
 stdin=() # what the scripts themselves read must not go into a pod
+
+# apply_to NAME ARG...: what kubectl apply is given. What the manifests don't name
+# is left as it is: how many pods, where clients are led, what the guard was told.
+apply_to() {
+	local name=$1
+	shift
+	on "$name" apply --server-side --force-conflicts --field-manager=twokey-deploy "$@" >/dev/null
+}
 
 # psql_on NODE DATABASE ARG...: as superuser, through the container's own socket;
 # it reads its standard input.
@@ -138,7 +157,7 @@ put_secret() {
 			comma=,
 		done
 		printf '}}'
-	} | in_namespace "$name" apply --server-side --force-conflicts --field-manager=twokey-deploy --filename - >/dev/null
+	} | apply_to "$name" --filename -
 }
 
 # private_folder: in memory where there is such a file system; removed at the end.

@@ -35,6 +35,9 @@ func TestConfigCheckLooksForWhatIsNamed(t *testing.T) {
 			if code != c.code || !containsAll(errOut, c.words) || strings.Contains(errOut, "TWOKEY_PGBIN") {
 				t.Errorf("exit code %d, wanted %d\nstdout: %s\nstderr: %s\nwanted the words %q", code, c.code, out, errOut, c.words)
 			}
+			if code, out, errOut := runMain(t, "config", "check", "--elsewhere", path); code != 0 || !strings.Contains(out, "is well written") {
+				t.Errorf("for a bot elsewhere: exit code %d: %s%s", code, out, errOut)
+			}
 		})
 	}
 }
