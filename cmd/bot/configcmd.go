@@ -38,8 +38,7 @@ func newConfigCheck() *cobra.Command {
 			if elsewhere {
 				said = "well written"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %d pairs, %s.
-", args[0], said, len(cfg.Pairs), who)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s: %d pairs, %s.\n", args[0], said, len(cfg.Pairs), who)
 			return err
 		},
 	}
