@@ -75,7 +75,7 @@ verify pair="":
 # try everything that the bot depends on, and say how to mend what doesn't work
 [group('pair')]
 doctor:
-    ./deploy/bot doctor
+    ./deploy/doctor
 
 # a superuser's psql on one node
 [group('pair')]

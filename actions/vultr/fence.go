@@ -123,17 +123,9 @@ func (f *Fence) Read(ctx context.Context) (actions.Power, error) {
 }
 
 func (f *Fence) state(ctx context.Context) (actions.Power, error) {
-	what := "read instance " + f.instance
-	var seen *govultr.Instance
-	err := f.api.read(ctx, what, func(ctx context.Context, c *govultr.Client) (err error) {
-		seen, _, err = c.Instance.Get(ctx, f.instance) //nolint:bodyclose // the library has closed it
-		return err
-	})
+	seen, err := f.read(ctx)
 	if err != nil {
 		return actions.PowerUnknown, err
-	}
-	if seen == nil || seen.ID != f.instance {
-		return actions.PowerUnknown, &Error{What: what, Status: 200, Why: "the answer is not about this instance", Fix: fixAddress}
 	}
 	return powerOf(seen)
 }

@@ -425,6 +425,14 @@ func (r *rightsWorld) superuser(url string) *pgx.Conn {
 	return c
 }
 
+// once is one that its caller closes.
+func (r *rightsWorld) once(database string) *pgx.Conn {
+	r.t.Helper()
+	c, err := pgx.Connect(r.ctx(), r.primary.AdminURL(database))
+	r.must(err)
+	return c
+}
+
 // onStandby runs statements there, one by one.
 func (r *rightsWorld) onStandby(statements ...string) {
 	r.t.Helper()
