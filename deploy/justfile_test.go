@@ -126,7 +126,7 @@ func TestWhatCanDoHarmStandsWhereItsNameSays(t *testing.T) {
 		`\bdelete (?:pvc|persistent|stateful|namespace|secret|configmap)`: nil,
 		`--force(?:\s|=)|--grace-period`:                                  nil,
 		`\bscale\b`:                                                       nil,
-		`pg_promote|pg_ctl|pg_rewind\b[^_-]`:                              nil,
+		`pg_promote|pg_ctl|\bpg_rewind --`:                                nil,
 		`rewind-unfinished`:                                               {"rebuild-standby"},
 		`\brm -rf\b`:                                                      {"lib.sh"}, // its own folder, at the end
 		`(?i)\b(?:drop|truncate|alter system)\b`:                          nil,

@@ -87,20 +87,47 @@ func (d doctor) people(ctx context.Context) []finding {
 		return nil // the token: said above
 	}
 	defer directory.Close()
-	var found []finding
-	accounts := d.cfg.Policy.Accounts()
-	for _, who := range d.cfg.Policy.Approvers {
-		err := directory.Check(ctx, approvals.Person(who.Name))
+	voters, found := d.voters(ctx)
+	for _, who := range voters {
+		err := directory.Check(ctx, who)
 		switch {
 		case approvals.Refused(err) == approvals.CodeAccount:
-			found = append(found, broken(area, who.Name, err.Error(), "Correct the member id in policy.approvers, or put somebody else there."))
+			found = append(found, broken(area, string(who), err.Error(), "Correct the member id in the configuration, or let somebody else approve."))
 		case err != nil:
-			found = append(found, untried(area, who.Name, err.Error(), "Look at what is said of slack."))
+			found = append(found, untried(area, string(who), err.Error(), "Look at what is said of slack."))
 		default:
-			found = append(found, works(area, who.Name, "account "+accounts[approvals.Person(who.Name)]+" may vote"))
+			found = append(found, works(area, string(who), "the account may vote"))
 		}
 	}
 	return found
+}
+
+// voters are the approvers: the configured ones, or the members of their group.
+func (d doctor) voters(ctx context.Context) ([]approvals.Person, []finding) {
+	policy := d.cfg.Policy.Domain()
+	group := d.cfg.Policy.ApproverGroup
+	if group == "" {
+		return policy.Approvers, nil
+	}
+	const area = "approvers"
+	what := "user group " + group
+	roster, err := bot.NewRoster(d.slackOptions(), group)
+	if err != nil {
+		return nil, nil // the token: said above
+	}
+	defer roster.Close()
+	members, err := roster.Approvers(ctx)
+	if err != nil {
+		return nil, []finding{broken(area, what, err.Error(), "Give the app the scope usergroups:read, and look at what is said of slack.")}
+	}
+	need := approvals.Required + 1 // one of them may be the requester
+	if policy.AllowRequester {
+		need = approvals.Required
+	}
+	if len(members) < need {
+		return members, []finding{broken(area, what, fmt.Sprintf("%d members, %d are needed", len(members), need), "Put more people into the group, or correct policy.approver_group.")}
+	}
+	return members, []finding{works(area, what, fmt.Sprintf("%d members", len(members)))}
 }
 
 // store asks the running bot, or reads the file where none runs.

@@ -112,7 +112,7 @@ func TestDoctorOfAWholePair(t *testing.T) {
 		{"slack", "scopes", "chat:write"},
 		{"slack", "membership of channel C0OPS00001", "works"},
 		{"slack", "clock", "within a minute"},
-		{"approvers", "dba-1", "account U0DBA00001 may vote"},
+		{"approvers", "dba-1", "the account may vote"},
 		{"store", p.pair.Dir, "it isn't there yet; the first start makes it"},
 		{"orders dc1", "login", "as twokey_bot at 127.0.0.1"},
 		{"orders dc2", "login", "the standby"},
@@ -197,20 +197,28 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"Slack out of reach", "slack", "bot token", actions.Bad, "refused", "name resolution, proxy, firewall", func(text string) string {
 			return regexp.MustCompile(`api_url: http\S+/api/`).ReplaceAllString(text, "api_url: "+nobody.URL+"/api/")
 		}, nil},
-		{"scopes that are missing", "slack", "scopes", actions.Bad, "missing: commands, users:read", "reinstall it", other, nil},
+		{"scopes that are missing", "slack", "scopes", actions.Bad, "missing: commands, ", "reinstall it", other, nil},
 		{"a channel that the bot is no member of", "slack", "membership of channel C0OPS00001", actions.Bad, "not_in_channel", "Invite the bot to the channel.", other, nil},
 		{"a channel that doesn't exist", "slack", "membership of channel C0NOWHERE1", actions.Bad, "channel_not_found", "Check the channel's id", replaced("C0OPS00001", "C0NOWHERE1"), nil},
 		{"the wrong kind of token for Socket Mode", "slack", "Socket Mode", actions.Bad, "not_allowed_token_type", "xapp-", func(text string) string {
 			text = strings.Replace(text, "transport: http", "transport: socket", 1)
 			return regexp.MustCompile(`app_token: \{file: "[^"]*"\}`).ReplaceAllString(text, "app_token: {file: \""+filepath.Join(p.pair.Dir, "slack-token")+"\"}")
 		}, nil},
-		{"an approver whose account was deactivated", "approvers", "dba-1", actions.Bad, "U0DBA00001", "policy.approvers", nil, func() func() {
+		{"an approver whose account was deactivated", "approvers", "dba-1", actions.Bad, "U0DBA00001", "Correct the member id", nil, func() func() {
 			a, _ := p.slack.Account("U0DBA00001")
 			gone := a
 			gone.Deleted = true
 			p.slack.SetAccount(gone)
 			return func() { p.slack.SetAccount(a) }
 		}},
+		{"a group of approvers that is too small", "approvers", "user group S0DBAS0001", actions.Bad, "1 members, 3 are needed", "Put more people into the group", p.group, func() func() {
+			p.slack.SetGroup(slacksim.UserGroup{ID: "S0DBAS0001", Users: []string{"U0DBA00001"}})
+			return func() {
+				p.slack.SetGroup(slacksim.UserGroup{ID: "S0DBAS0001", Users: []string{"U0DBA00001", "U0DBA00002", "U0MANAGER1"}})
+			}
+		}},
+		{"a group of approvers that can't be read", "approvers", "user group S0DBAS0001", actions.Bad, "user group S0DBAS0001", "usergroups:read", p.group, slackFails("usergroups.users.list", "missing_scope")},
+		{"a group of approvers as it should be", "approvers", "user group S0DBAS0001", actions.OK, "3 members", "", p.group, nil},
 		{"accounts that can't be looked up", "approvers", "dba-1", actions.Unclear, "", "what is said of slack", nil, slackFails("users.info", "internal_error")},
 		{"a store that another process holds", "store", p.pair.Dir, actions.Bad, "another process holds it", "End that process", nil, func() func() {
 			s, err := store.Open(filepath.Join(p.pair.Dir, "twokey.db"), store.Options{})
@@ -295,6 +303,11 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// group lets the members of a Slack user group approve.
+func (p *patients) group(text string) string {
+	return regexp.MustCompile(`(?s)policy:\n  approvers:\n.*?\n  expiry`).ReplaceAllString(text, "policy:\n  approver_group: S0DBAS0001\n  expiry")
 }
 
 // endpoint gives the pair hosts by which a record can tell the nodes, and the record.
