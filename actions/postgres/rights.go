@@ -44,7 +44,7 @@ const rightsSQL = `
 				FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 				WHERE n.nspname = 'twokey' AND p.proname = f AND replace(oidvectortypes(p.proargtypes), ', ', ',') = a), o
 			FROM (VALUES ('ensure_slot', 'text', false), ('drop_slot', 'text', false), ('resume_replay', '', false), ('end_standby_sessions', '', false),
-				('timeline_history', 'integer', false), ('pg_get_wal_records_info', 'pg_lsn,pg_lsn', true)) v (f, a, o)
+				('timeline_history', 'integer', false), ('guard_report', '', false), ('pg_get_wal_records_info', 'pg_lsn,pg_lsn', true)) v (f, a, o)
 	) all_rights`
 
 // applicationRightsSQL is the same for application-setup.sql, in the application's

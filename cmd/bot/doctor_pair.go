@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"twokey/actions"
+	"twokey/actions/kube"
 	"twokey/actions/postgres"
 	"twokey/actions/vultr"
 	"twokey/config"
@@ -28,35 +29,48 @@ func (d doctor) pair(ctx context.Context, p config.Pair) []finding {
 	defer m.close()
 	account := m.openAccount()
 	var found []finding
+	databases := [2]*postgres.Node{}
+	for i, n := range p.Nodes {
+		var err error
+		if databases[i], err = databaseOf(m.cfg, p, n, m.secrets, nil); err != nil {
+			return append(found, broken(areaOf(p, n), "login", err.Error(), "Mend the node's login in the configuration."))
+		}
+		defer databases[i].Close()
+	}
 	hands := actions.Hands{Databases: map[string]actions.Database{}, Machines: map[string]actions.Machine{}, Fencers: map[string]actions.Fencer{}}
 	for i, n := range p.Nodes {
-		found = append(found, d.node(ctx, m, p, n)...)
-		err := m.node(hands, p, n, p.Nodes[1-i])
-		if err != nil { // what was half made is none
-			delete(hands.Machines, n.Name)
-			delete(hands.Fencers, n.Name)
-		}
-		if err != nil && !errors.Is(err, errNoAccount) {
-			found = append(found, broken(areaOf(p, n), "driver", err.Error(), "Mend the node's section driver, or what it names."))
-		}
+		hands.Databases[n.Name] = databases[i]
+		found = append(found, d.node(ctx, p, n, databases[i])...)
+		found = append(found, d.driver(m, hands, p, i, databases)...)
 	}
 	found = append(found, d.between(ctx, p, hands)...)
 	for _, n := range p.Nodes {
+		found = append(found, d.cluster(ctx, m, p, n)...)
 		found = append(found, d.instance(ctx, m, p, n, account)...)
 	}
 	return append(found, d.endpoints(ctx, m, p, hands, account)...)
 }
 
+// driver makes a node's, as a start would.
+func (d doctor) driver(m *maker, hands actions.Hands, p config.Pair, i int, databases [2]*postgres.Node) []finding {
+	n := p.Nodes[i]
+	err := m.driver(hands, n, p.Nodes[1-i], databases[i], databases[1-i])
+	if err == nil {
+		return nil
+	}
+	delete(hands.Machines, n.Name) // what was half made is none
+	delete(hands.Fencers, n.Name)
+	if errors.Is(err, errNoAccount) {
+		return nil // said of the instance
+	}
+	return []finding{broken(areaOf(p, n), "driver", err.Error(), "Mend the node's section driver, or what it names.")}
+}
+
 func areaOf(p config.Pair, n config.Node) string { return p.Name + " " + n.Name }
 
 // node logs in as the bot and looks at the session and every right.
-func (d doctor) node(ctx context.Context, m *maker, p config.Pair, n config.Node) []finding {
+func (d doctor) node(ctx context.Context, p config.Pair, n config.Node, db *postgres.Node) []finding {
 	area := areaOf(p, n)
-	db, err := databaseOf(m.cfg, p, n, m.secrets, nil)
-	if err != nil {
-		return []finding{broken(area, "login", err.Error(), "Mend the node's login in the configuration.")}
-	}
-	defer db.Close()
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeouts.Domain().Observe)
 	defer cancel()
 	l, err := db.Login(ctx)
@@ -126,11 +140,6 @@ func skewFound(area string, l postgres.Login) finding {
 // between is the login of each node at the other: the standby shows it by streaming,
 // the primary's is tried from within where a driver can.
 func (d doctor) between(ctx context.Context, p config.Pair, hands actions.Hands) []finding {
-	for _, n := range p.Nodes {
-		if hands.Databases[n.Name] == nil {
-			return nil // said above
-		}
-	}
 	e := actions.Observe(ctx, p.Domain(), hands, actions.Looking{
 		Timeouts: d.cfg.Timeouts.Domain(), Thresholds: d.cfg.Thresholds.Domain(), Now: time.Now, Within: true,
 	})
@@ -175,6 +184,53 @@ func streamFound(area, what string, n config.Node, primary *actions.Server) find
 	return broken(area, what, "it doesn't stream", "Look into its server's log: password file, pg_hba of the primary, slot, certificate.")
 }
 
+// cluster asks a node's API server for every right that the bot uses there, and for
+// the server itself.
+func (d doctor) cluster(ctx context.Context, m *maker, p config.Pair, n config.Node) []finding {
+	if n.Driver.Kube == nil {
+		return nil
+	}
+	area, what := areaOf(p, n), "Kubernetes"
+	site, err := m.site(*n.Driver.Kube)
+	if err != nil {
+		return nil // said of the driver
+	}
+	granted, err := site.Probe(ctx, kubeNeeds(p, n))
+	if err != nil {
+		return []finding{kubeBroken(area, what, err)}
+	}
+	var refused []string
+	for _, a := range granted {
+		if !a.Allowed {
+			refused = append(refused, fmt.Sprintf("%s (%s)", a.Need, a.For))
+		}
+	}
+	found := []finding{works(area, what+" rights", fmt.Sprintf("all %d, by %s", len(granted), site.Way()))}
+	if len(refused) > 0 {
+		found[0] = broken(area, what+" rights", "refused: "+strings.Join(refused, ", "), "Apply manifests/bot/rbac.yaml in that cluster: `just bot-secrets`.")
+	}
+	return append(found, clusterClock(area, site))
+}
+
+func clusterClock(area string, site *kube.Site) finding {
+	const what = "Kubernetes clock"
+	skew, known := site.Skew()
+	switch {
+	case !known:
+		return untried(area, what, "its answer had no date", "")
+	case skew.Abs()-time.Second > mostNodeSkew: // it tells whole seconds
+		return broken(area, what, "the API server's differs from this machine's by "+skew.Round(time.Second).String(), "Let both machines keep time (NTP): heartbeats are told by it.")
+	}
+	return works(area, what, "within seconds of this machine's")
+}
+
+func kubeBroken(area, what string, err error) finding {
+	if e, ok := errors.AsType[*kube.Error](err); ok {
+		return broken(area, what, e.What+": "+e.Why, e.Fix)
+	}
+	return broken(area, what, err.Error(), "Look whether this machine reaches the cluster's API server: tunnel, firewall, kubeconfig.")
+}
+
 // instance looks at the machine that a fence would halt.
 func (d doctor) instance(ctx context.Context, m *maker, p config.Pair, n config.Node, account error) []finding {
 	if n.Driver.Vultr == nil {
@@ -214,12 +270,9 @@ func (d doctor) endpoints(ctx context.Context, m *maker, p config.Pair, hands ac
 	if p.Endpoint == nil {
 		return nil
 	}
-	if p.Endpoint.Vultr != nil {
-		record, err := m.record(p)
-		if err = errors.Join(account, err); err != nil {
-			return []finding{broken(p.Name, "endpoint", err.Error(), "Mend the sections endpoint and vultr.")}
-		}
-		hands.Endpoints = append(hands.Endpoints, record)
+	var err error
+	if hands.Endpoints, err = m.endpoints(p); errors.Join(account, err) != nil {
+		return []finding{broken(p.Name, "endpoint", errors.Join(account, err).Error(), "Mend the section endpoint, and what it names.")}
 	}
 	e := actions.Observe(ctx, p.Domain(), hands, actions.Looking{Timeouts: d.cfg.Timeouts.Domain(), Thresholds: d.cfg.Thresholds.Domain(), Now: time.Now})
 	var found []finding
