@@ -8,7 +8,7 @@
 // kubelet knows that, and what a kubelet said last may be long over. So:
 //
 //   - on is a pod whose container runs, by the word of a kubelet that is alive:
-//     its heartbeat, the lease in kube-node-lease, is not overdue;
+//     of its heartbeats, the lease in kube-node-lease, no two are missing;
 //   - off is a StatefulSet of which no pod is wanted, which its controller has
 //     taken over, and all of whose pods have ended by their kubelet's word: a final
 //     phase, every container terminated, the deletion seen, the kubelet alive then;

@@ -111,6 +111,8 @@ func TestPower(t *testing.T) {
 		{"so is one that nobody wants any more", seen(0, aPod()), on, ""},
 		{"so is one that is being ended", seen(0, aPod(deleting, takenOver)), on, ""},
 		{"so is one whose side container alone runs", seen(0, aPod(deleting, takenOver, terminated, sidecar)), on, ""},
+		{"a kubelet that misses one heartbeat is alive", silentFor(seen(1, aPod()), 19*time.Second), on, ""},
+		{"one that misses two is not", silentFor(seen(1, aPod()), 21*time.Second), unknown, "last heard 21s ago"},
 		{"the last word of a silent kubelet is not on", silentFor(seen(1, aPod()), time.Minute), unknown, "last heard 1m0s ago"},
 		{"nor is it off when it was told to end the pod", silentFor(seen(0, aPod(deleting)), time.Minute), unknown, "It may run on"},
 		{"a kubelet that was never heard", unheardOf, unknown, "has never been heard"},
