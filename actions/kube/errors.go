@@ -32,8 +32,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s. %s", e.What, e.Why,
 // Unwrap gives the cause, context.DeadlineExceeded say.
 func (e *Error) Unwrap() error { return e.Err }
 
-// passing says whether the same request may well succeed a moment later. A
-// refused login is tried once more, for the token's file may be a new one.
+// passing says whether the same request may well succeed a moment later.
 func (e *Error) passing() bool {
 	return e.Status == 0 || e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
 }

@@ -39,10 +39,15 @@ func (m *Machine) Off(ctx context.Context) error {
 			m.log().Warn("the server is stopped without a look at its pods, so their end may not be provable", logSet, m.name(), "error", err)
 			return ctx.Err()
 		}
-		m.keep(ctx, func(old *witness) *witness { return old.with(s, pods, version) })
-		return nil
+		brief, cancel := context.WithTimeout(ctx, noteTime)
+		defer cancel()
+		m.keep(brief, func(old *witness) *witness { return old.with(s, pods, version) })
+		return ctx.Err()
 	})
 }
+
+// noteTime is how long an order waits for the note that comes before it.
+const noteTime = 2 * time.Second
 
 // order0 scales to 0; before is done before each try.
 func (m *Machine) order0(ctx context.Context, before func(context.Context, set) error) error {

@@ -94,8 +94,8 @@ func (s *Site) readWithin(ctx context.Context, timeout time.Duration, what strin
 	return err
 }
 
-// again says whether another try may help. After the first refused login the
-// token's file is read anew, so that is tried once more.
+// again says whether another try may help. A login that was refused is tried once
+// more: its token's file may be renewed at this moment.
 func again(err error, try int) bool {
 	e, ok := errors.AsType[*Error](err)
 	return !ok || e.passing() || e.Status == http.StatusUnauthorized && try == 0
@@ -131,8 +131,11 @@ func (s *Site) changeOnce(ctx context.Context, look func(context.Context) (bool,
 	passing, conflicts := 0, 0
 	for {
 		needed, err := look(ctx)
-		if err != nil || !needed {
-			return failedBefore(failed, err), err
+		switch {
+		case err != nil:
+			return failed, err
+		case !needed: // whatever has failed before
+			return nil, nil
 		}
 		if err = put(ctx); err == nil {
 			return nil, nil
@@ -149,14 +152,6 @@ func (s *Site) changeOnce(ctx context.Context, look func(context.Context) (bool,
 			return failed, nil
 		}
 	}
-}
-
-// failedBefore drops a failure that a look has shown to be none.
-func failedBefore(failed, err error) error {
-	if err == nil {
-		return nil
-	}
-	return failed
 }
 
 // worse keeps the error of the order about which less is known.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -161,7 +162,12 @@ func (s *Site) connectTo(c *rest.Config) error {
 		Proxy: proxy, DialContext: (&net.Dialer{Timeout: s.opt.Timeout}).DialContext, TLSClientConfig: config,
 		TLSHandshakeTimeout: s.opt.Timeout, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 8,
 	}
-	wrapped, err := rest.HTTPWrappersForConfig(c, clock{s})
+	var below http.RoundTripper = clock{s}
+	if c.BearerTokenFile != "" {
+		below = fileToken{c.BearerTokenFile, below}
+		c.BearerToken, c.BearerTokenFile = "", ""
+	}
+	wrapped, err := rest.HTTPWrappersForConfig(c, below)
 	if err != nil {
 		return err
 	}
@@ -236,6 +242,24 @@ func newScheme() *runtime.Scheme {
 		}
 	}
 	return s
+}
+
+// fileToken logs in by what stands in a file at the moment: a pod's token is
+// renewed there. The library would look once a minute.
+type fileToken struct {
+	path string
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t fileToken) RoundTrip(r *http.Request) (*http.Response, error) {
+	token, err := os.ReadFile(t.path)
+	if err != nil {
+		return nil, fmt.Errorf("read the token: %w", err)
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	return t.next.RoundTrip(r)
 }
 
 // clock notes how the API server's clock stands to this machine's.

@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +123,28 @@ func TestStrangerIsNotTrusted(t *testing.T) {
 		if a.User.Name != kubefake.Admin.Name {
 			t.Errorf("asked: %s", a)
 		}
+	}
+}
+
+// A token that expires is read anew from its file, as a pod's is.
+func TestTokenIsReadAnewFromItsFile(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	file := filepath.Join(t.TempDir(), "token")
+	c.must(os.WriteFile(file, []byte(c.token), 0o600))
+	path := c.file(kubeconfig(clusterOf(c), "{tokenFile: '"+file+"'}"))
+	s, err := kube.Open(kube.Options{Kubeconfig: path, Namespace: c.namespace})
+	c.must(err)
+	t.Cleanup(s.Close)
+	_, err = s.Probe(c.ctx(), c.needs())
+	c.must(err)
+	c.fake.Revoke(c.token)
+	if _, err := s.Probe(c.ctx(), c.needs()); err == nil || !strings.Contains(err.Error(), "Its token or certificate has expired") {
+		t.Errorf("with a token that has expired: %v", err)
+	}
+	c.must(os.WriteFile(file, []byte(c.tokenOf("bot")), 0o600))
+	if _, err := s.Probe(c.ctx(), c.needs()); err != nil {
+		t.Errorf("with a new token: %v", err)
 	}
 }
 
