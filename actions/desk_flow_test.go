@@ -40,7 +40,7 @@ func (b *bundle) wantOnce(r approvals.Request) {
 	}
 }
 
-func TestTwoApprovalsAtOnceExecuteOnce(t *testing.T) {
+func TestThreatBothApproversAtOnceExecuteOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bundle) {
 		b.policy.Approvers = append(b.policy.Approvers, "dba-3", "dba-4")

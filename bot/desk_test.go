@@ -41,6 +41,13 @@ func (d *desk) setDelay(delay func(context.Context) error) {
 	d.delay = delay
 }
 
+// setPolicy changes the policy, as a start with another configuration does.
+func (d *desk) setPolicy(change func(*approvals.Policy)) {
+	d.store.mu.Lock() // decisions hold it
+	defer d.store.mu.Unlock()
+	change(&d.policy)
+}
+
 func (d *desk) wait(ctx context.Context) error {
 	d.mu.Lock()
 	delay := d.delay

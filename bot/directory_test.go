@@ -3,7 +3,9 @@ package bot_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -95,6 +97,34 @@ func TestTheDirectoryEndsWithItsCaller(t *testing.T) {
 	defer cancel()
 	if err := d.Check(ctx, "dba-1"); approvals.Refused(err) != approvals.CodeLookup || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a slow look-up: %v", err)
+	}
+}
+
+// TestThreatNameOrEmailInAnAnswerOfSlack: an answer that has an approver's name
+// and e-mail address, and another id or team, vouches for nobody.
+func TestThreatNameOrEmailInAnAnswerOfSlack(t *testing.T) {
+	t.Parallel()
+	for what, row := range map[string]struct {
+		id, team string
+		want     approvals.Code
+	}{
+		"the account itself": {dba1, team, ""},
+		"another id":         {"U0TWIN0001", team, approvals.CodeLookup},
+		"another team":       {dba1, "T0OTHER001", approvals.CodeAccount},
+		"no team":            {dba1, "", approvals.CodeAccount},
+	} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"ok":true,"user":{"id":%q,"team_id":%q,"name":"dba-1","real_name":"First database administrator","profile":{"email":"dba-1@example.com","display_name":"dba-1"}}}`, row.id, row.team)
+		})
+		d, err := bot.NewDirectory(bot.Options{Team: team, APIURL: url, Token: secret.New("xoxb-1"), People: people(), Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Check(t.Context(), "dba-1"); approvals.Refused(err) != row.want || row.want == "" && err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		d.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"twokey/approvals"
 	"twokey/bot"
 	"twokey/bot/slacksim"
 	"twokey/secret"
@@ -131,11 +132,24 @@ func TestMalformedPayloadsAreRefused(t *testing.T) {
 	}
 }
 
+// FuzzPayload: whatever comes with a right signature breaks nothing, and none of
+// it is a vote that doesn't name the open request and its digest.
 func FuzzPayload(f *testing.F) {
 	f.Add("payload=%7B%22type%22%3A%22block_actions%22%7D")
 	f.Add("payload=" + url.QueryEscape(`{"type":"view_submission","user":{"id":"U1"},"view":{"id":"V1","callback_id":"deny","private_metadata":"{\"r\":\"x\"}","state":{"values":{"text":{"text":{"value":"no"}}}}}}`))
 	f.Add("payload=" + url.QueryEscape(`{"type":"block_actions","team":{"id":"T0TWOKEY01"},"user":{"id":"U1"},"channel":{"id":"C0OPS00001"},"container":{"type":"message"},"actions":[{"action_id":"approve","value":"a|b"}]}`))
+	f.Add(`{"type":"event_callback","team_id":"T0TWOKEY01","event_id":"E1","event":{"type":"message","subtype":"message_deleted","channel":"C0OPS00001","deleted_ts":"1.2"}}`)
+	f.Add(`{"type":"event_callback","team_id":"T0TWOKEY01","event_id":"E2","event":{"type":"app_home_opened","user":"U0DBA00001","tab":"home"}}`)
+	f.Add(`{"type":"url_verification","challenge":"\u0000<>"}`)
+	f.Add("text=failover+--+%3C%21channel%3E&team_id=T0TWOKEY01&channel_id=C0OPS00001&user_id=U0DBA00001&response_url=https://slack.com.evil.example/")
 	b := newBundle(f)
+	withCodes(b, approvals.FactorOptional, "dba-2")
+	m := b.ask()
+	r := b.asked()
+	for _, digest := range []string{"0123456789ab", r.Digest().Short()[:11], string(r.Digest())[1:14]} {
+		f.Add("payload=" + url.QueryEscape(`{"type":"block_actions","trigger_id":"`+digest+`","team":{"id":"T0TWOKEY01"},"user":{"id":"U0DBA00001"},"channel":{"id":"C0OPS00001"},"container":{"type":"message","message_ts":"`+m.TS+`"},"actions":[{"action_id":"approve","value":"`+r.ID+`|`+digest+`"}]}`))
+		f.Add("payload=" + url.QueryEscape(`{"type":"view_submission","trigger_id":"v`+digest+`","team":{"id":"T0TWOKEY01"},"user":{"id":"U0DBA00002"},"view":{"id":"V1","callback_id":"approve","private_metadata":"{\"r\":\"`+r.ID+`\",\"d\":\"`+digest+`\",\"c\":\"C0OPS00001\",\"m\":\"`+m.TS+`\"}","state":{"values":{"code":{"code":{"value":"100001"}}}}}}`))
+	}
 	f.Fuzz(func(t *testing.T, body string) {
 		b := *b
 		b.t = t
@@ -146,6 +160,10 @@ func FuzzPayload(f *testing.F) {
 		}
 		if strings.Contains(b.logs.String(), "panicked") {
 			t.Fatalf("panic:\n%s", b.logs)
+		}
+		now, err := b.store.Request(b.ctx, r.ID)
+		if decoded, _ := url.QueryUnescape(body); err != nil || len(now.Votes) > 0 && !strings.Contains(decoded, r.Digest().Short()) {
+			t.Fatalf("a vote without the digest: %+v, %v", now.Votes, err)
 		}
 	})
 }

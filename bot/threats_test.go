@@ -201,6 +201,31 @@ func TestThreatButtonOfAnotherChannelAppMessageTeamOrPair(t *testing.T) {
 	}
 }
 
+// TestThreatButtonOfAnotherPair: a button of one pair's request, pressed in the
+// message of the other's.
+func TestThreatButtonOfAnotherPair(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, func(s *setup) { s.pairs = twoPairs() })
+	b.say(oncall, "switchover orders -- one")
+	orders := b.message("Switchover of orders: 0 of 2")
+	b.say(oncall, "switchover billing -- two")
+	billing := b.message("Switchover of billing: 0 of 2")
+	b.settled()
+	f := b.genuinePress(billing, dba1, "approve")
+	f.message = orders.TS
+	b.sendPress(f)
+	b.whisper(dba1, "an old copy")
+	mixed := b.genuinePress(orders, dba2, "approve") // this request, the other's digest
+	_, digest, _ := strings.Cut(f.value, "|")
+	id, _, _ := strings.Cut(mixed.value, "|")
+	mixed.value = id + "|" + digest
+	b.sendPress(mixed)
+	b.whisper(dba2, "is not the plan of this request")
+	if n := b.store.count("approve"); n != 0 {
+		t.Errorf("%d votes", n)
+	}
+}
+
 func TestThreatRequesterApproving(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)
@@ -304,6 +329,71 @@ func TestThreatApproverDeactivatedOrMadeGuestBetweenVotes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestThreatApproverRemovedFromTheListBetweenVotes: a list is another policy, under
+// which the request is void; out of a group goes one person's say.
+func TestThreatApproverRemovedFromTheListBetweenVotes(t *testing.T) {
+	t.Parallel()
+	short := []approvals.Person{"dba-1", "manager", "somebody else"}
+	t.Run("a list", func(t *testing.T) {
+		t.Parallel()
+		b := newBundle(t)
+		m := b.ask()
+		b.press(dba1, m.TS, "approve")
+		b.message("1 of 2 approvals")
+		b.desk.setPolicy(func(p *approvals.Policy) { p.Approvers = short })
+		b.press(dba2, m.TS, "approve")
+		b.whisper(dba2, "policy changed after this request")
+		b.message("What was to be approved is no longer so")
+		if r := b.asked(); r.State != approvals.Stale || len(r.Votes) != 1 {
+			t.Errorf("%s with votes %+v", r.State, r.Votes)
+		}
+	})
+	t.Run("a group", func(t *testing.T) {
+		t.Parallel()
+		b := newBundle(t)
+		b.desk.setPolicy(func(p *approvals.Policy) { p.Group = "S0DBAS0001" })
+		m := b.ask()
+		b.press(dba1, m.TS, "approve")
+		b.message("1 of 2 approvals")
+		b.desk.setPolicy(func(p *approvals.Policy) { p.Approvers = short })
+		b.press(dba2, m.TS, "approve")
+		b.whisper(dba2, "not one of the approvers any more")
+		b.press(manager, m.TS, "approve")
+		b.message("2 of 2 approvals")
+	})
+}
+
+// TestThreatEqualNameOrEmailOfAnotherTeam: whoever calls himself like an approver
+// is nobody; only (team, user id) counts.
+func TestThreatEqualNameOrEmailOfAnotherTeam(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, func(s *setup) { s.members = true })
+	genuine, _ := b.Account(dba1)
+	twins := map[string]string{"U0TWIN0001": "", "U0TWIN0002": "T0OTHER001"} // of this team, and of another
+	for id, home := range twins {
+		twin := genuine
+		twin.ID, twin.TeamID = id, home
+		b.SetAccount(twin)
+	}
+	m := b.ask()
+	for id, home := range twins {
+		f := b.genuinePress(m, dba1, "approve")
+		f.user, f.userTeam, f.trigger = id, team, "twin "+id
+		if home != "" {
+			f.userTeam = home
+		}
+		b.sendPress(f)
+	}
+	b.whisper("U0TWIN0001", "not one of the approvers")
+	b.logged("another Slack team")
+	b.untouched()
+	if who := people().Person("T0OTHER001", dba1); who == "dba-1" {
+		t.Error("the id of an approver, in another team, is the approver")
+	}
+	b.press(dba1, m.TS, "approve")
+	b.message("1 of 2 approvals")
 }
 
 func TestThreatAccountThatCannotBeLookedUp(t *testing.T) {
