@@ -168,6 +168,14 @@ type Sealer interface {
 	Sealed(ctx context.Context) error
 }
 
+// Lingerer is a Machine on whose platform nothing ends a server sooner than its
+// grace period.
+type Lingerer interface {
+	// Lingers is how long the server may still take to end, at most, once it was
+	// told to; 0 when none is left.
+	Lingers(ctx context.Context) (time.Duration, error)
+}
+
 // Insider is a Machine that can also look from within its node.
 type Insider interface {
 	// Inside changes nothing and never fails as a call: what went wrong is in

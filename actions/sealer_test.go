@@ -33,7 +33,25 @@ func (m sealing) waits(ctx context.Context, call string, done func() bool) error
 	return m.w.wait(ctx, m.b, done)
 }
 
-var _ actions.Sealer = sealing{}
+// Lingers for what is left, of which nothing ends it sooner.
+func (m sealing) Lingers(context.Context) (time.Duration, error) {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	if m.s.stopAt.IsZero() {
+		return m.w.stopTakes, nil
+	}
+	return time.Until(m.s.stopAt), nil
+}
+
+// StopHard can't hasten it.
+func (m sealing) StopHard(ctx context.Context) error {
+	return m.waits(ctx, "stopped", func() bool { return !m.s.up })
+}
+
+var (
+	_ actions.Sealer   = sealing{}
+	_ actions.Lingerer = sealing{}
+)
 
 // Nobody waits for a platform to tidy up: the gate is passed with the checkpoint.
 func TestSealedServerIsNotWaitedFor(t *testing.T) {
@@ -57,7 +75,7 @@ func TestSealedServerIsNotWaitedFor(t *testing.T) {
 func TestSealedServerThatDoesNotStop(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bundle) {
-		b.seals, b.world.stopTakes = true, time.Hour
+		b.seals, b.world.stopTakes = true, 2*time.Minute // and nothing ends it sooner
 		planned.begin(b)
 		r := b.awaitEnd(b.start(nil).ask(planned.question).ID)
 		b.wantState(r, approvals.Aborted)

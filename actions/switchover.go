@@ -323,7 +323,7 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 	if err := x.mayRestart(ctx); err != nil {
 		return "", err
 	}
-	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop, "starting "+x.plan.From+" again")
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Stop+x.lingers(ctx), "starting "+x.plan.From+" again")
 	defer cancel()
 	if err := x.machine().StopHard(ctx); err != nil {
 		return "", err
@@ -341,6 +341,22 @@ func (x *execution) restart(ctx context.Context) (string, error) {
 		return o.Server != nil && !o.Server.InRecovery, nil
 	})
 	return x.plan.From + " is the primary again", err
+}
+
+// lingers is how much longer the old primary may take to end where nothing ends it
+// sooner; nothing is known of that where its platform can't be asked.
+func (x *execution) lingers(ctx context.Context) time.Duration {
+	l, does := x.machine().(Lingerer)
+	if !does {
+		return 0
+	}
+	ctx, cancel := within(ctx, x.desk.opt.Timeouts.Observe, "asking how long "+x.plan.From+" may take to end")
+	defer cancel()
+	left, err := l.Lingers(ctx)
+	if err != nil {
+		x.log.Warn("how long the old primary may take to end is not known", "error", err)
+	}
+	return left
 }
 
 // mayRestart fails with errTakenOver when somebody else has the pair by now, or

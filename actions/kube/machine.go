@@ -43,6 +43,7 @@ type Machine struct {
 var (
 	_ actions.Machine     = (*Machine)(nil)
 	_ actions.Sealer      = (*Machine)(nil)
+	_ actions.Lingerer    = (*Machine)(nil)
 	_ actions.AloneKeeper = (*Machine)(nil)
 )
 
@@ -187,9 +188,28 @@ func (m *Machine) StopHard(ctx context.Context) error {
 	}
 	err := m.Stopped(ctx)
 	if err != nil {
-		err = fmt.Errorf("%w. Its kubelet kills it when the pod's grace period (terminationGracePeriodSeconds) is over: let timeouts.stop be longer than that", err)
+		err = fmt.Errorf("%w. Its kubelet kills it when the pod's grace period (terminationGracePeriodSeconds) is over, not sooner", err)
 	}
 	return err
+}
+
+// Lingers implements [actions.Lingerer]: it is what is left of the pod's grace
+// period.
+func (m *Machine) Lingers(ctx context.Context) (time.Duration, error) {
+	s, err := m.readSet(ctx)
+	if err != nil {
+		return 0, err
+	}
+	pods, _, err := m.pods(ctx, s)
+	longest := time.Duration(0)
+	for _, p := range pods {
+		left := p.grace
+		if p.deleting {
+			left = p.deadline.Sub(m.site.now())
+		}
+		longest = max(longest, left)
+	}
+	return longest, err
 }
 
 // await asks every so often until ask returns nil or ctx ends; then the error

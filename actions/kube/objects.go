@@ -34,7 +34,9 @@ type pod struct {
 	name     string
 	node     string // "" before it has one
 	deleting bool
-	seen     bool // by its kubelet: the deletion, too, where one is under way
+	deadline time.Time     // of the deletion, by the API server's clock
+	grace    time.Duration // that it gets
+	seen     bool          // by its kubelet: the deletion, too, where one is under way
 	phase    corev1.PodPhase
 	running  []string  // containers
 	waiting  []string  // containers that are begun, or begun again
@@ -59,6 +61,12 @@ func podOf(p *corev1.Pod) pod {
 		uid: p.UID, name: p.Name, node: p.Spec.NodeName, phase: p.Status.Phase, deleting: p.DeletionTimestamp != nil,
 		// Clusters before 1.34 don't count generations of pods.
 		seen: p.Generation == 0 || p.Status.ObservedGeneration == 0 || p.Status.ObservedGeneration >= p.Generation,
+	}
+	if out.deleting {
+		out.deadline = p.DeletionTimestamp.Time
+	}
+	if g := p.Spec.TerminationGracePeriodSeconds; g != nil {
+		out.grace = time.Duration(*g) * time.Second
 	}
 	for _, c := range p.Status.Conditions {
 		gone := c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue

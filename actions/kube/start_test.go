@@ -189,7 +189,14 @@ func TestStopHardSaysWhenItsKubeletWillKill(t *testing.T) {
 	c.node.Dies(time.Hour)
 	short, cancel := context.WithTimeout(c.ctx(), 300*time.Millisecond)
 	defer cancel()
-	err := c.machine().StopHard(short)
+	m := c.machine()
+	if left, err := m.Lingers(c.ctx()); left != 20*time.Second || err != nil {
+		t.Errorf("it may linger for %s, %v", left, err)
+	}
+	err := m.StopHard(short)
+	if left, err := m.Lingers(c.ctx()); left <= 10*time.Second || left > 21*time.Second || err != nil {
+		t.Errorf("it may linger for %s more, %v", left, err)
+	}
 	if err == nil || !strings.Contains(err.Error(), "terminationGracePeriodSeconds") || !strings.Contains(err.Error(), "its pod runs") {
 		t.Errorf("got %v", err)
 	}

@@ -119,25 +119,34 @@ func (g *Guard) order() (actions.StartOrder, error) {
 	if path == "" {
 		path = g.Machine.Server.DataDir + ".order"
 	}
-	here, err := readOrder(path)
+	here, err := g.orderIn(path)
 	if err != nil || g.Platform == "" {
 		return here, err
 	}
 	if _, err := os.Stat(g.Platform); err != nil {
 		return here, fmt.Errorf("the platform's orders can't be seen, so nothing is started; mount them, or leave --platform-dir out: %w", err)
 	}
-	there, err := readOrder(filepath.Join(g.Platform, "order"))
-	if err != nil {
-		return here, err
-	}
-	over, err := g.Machine.carriedOut()
-	switch {
-	case err != nil:
-		return here, fmt.Errorf("read which order was carried out last: %w", err)
-	case there.Kind == actions.OrderStayDown, here.Kind == actions.OrderNone && (there.ID == "" || there.ID != over):
+	there, err := g.orderIn(filepath.Join(g.Platform, "order"))
+	if err == nil && (there.Kind == actions.OrderStayDown || here.Kind == actions.OrderNone) {
 		return there, nil
 	}
-	return here, nil
+	return here, err
+}
+
+// orderIn reads one file, unless what it orders is over.
+func (g *Guard) orderIn(path string) (actions.StartOrder, error) {
+	o, err := readOrder(path)
+	if err != nil || o.ID == "" {
+		return o, err
+	}
+	over, err := g.Machine.carriedOut()
+	if err != nil {
+		return o, fmt.Errorf("read which order was carried out last: %w", err)
+	}
+	if o.ID == over {
+		return actions.StartOrder{}, nil
+	}
+	return o, nil
 }
 
 // readOrder reads one file. None is no order; one that can't be read is an error, for it may say "stay down".

@@ -204,6 +204,18 @@ func TestGuardsTwoSourcesOfOrders(t *testing.T) {
 			t.Errorf("%+v: %s", row, out)
 		}
 	}
+	g.must(os.WriteFile(g.a.Server.DataDir+".ordered", []byte("carried out: one\n"), 0o600))
+	for _, more := range [][]string{{"--platform-dir", dir}, {"--order-file", filepath.Join(dir, "order")}} { // over, wherever it stands
+		write("order", `{"order":"follow","id":"one"}`)
+		if out := g.dryRun(g.a, more...); !strings.Contains(out, "start as it is: it is the primary of timeline 1") {
+			t.Errorf("%q, carried out: %s", more, out)
+		}
+		write("order", `{"order":"follow","id":"two"}`)
+		if out := g.dryRun(g.a, more...); !strings.Contains(out, "start as a standby from now on") {
+			t.Errorf("%q, another one: %s", more, out)
+		}
+	}
+	g.must(os.Remove(g.a.Server.DataDir + ".ordered"))
 	if out := g.dryRun(g.a, "--platform-dir", dir+"-not-mounted"); !strings.Contains(out, "the platform's orders can't be seen") {
 		t.Errorf("without its folder: %s", out)
 	}
