@@ -362,6 +362,10 @@ func (d *Desk) endOver(ctx context.Context, r approvals.Request) error {
 	switch {
 	case r.State.Votable() && !now.Before(r.ExpiresAt):
 		change = func(r approvals.Request) (approvals.Request, []approvals.Event, error) { return r.Expire(now) }
+	case r.MayRemind(now, d.opt.Policy.Remind):
+		change = func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
+			return r.Remind(now, d.opt.Policy.Remind)
+		}
 	case r.State == approvals.Held && !now.Before(r.OpenPause().Until):
 		change = func(r approvals.Request) (approvals.Request, []approvals.Event, error) {
 			return r.Answer(approvals.Ballot{At: now}, approvals.Lapse, "", d.opt.Policy)

@@ -117,6 +117,31 @@ func (r Request) Expire(now time.Time) (Request, []Event, error) {
 	return r.end(now, "", Expire, "no two approvals until "+stamp(r.ExpiresAt))
 }
 
+// MayRemind says whether it is time to remind those who have not voted: once,
+// and so long before the expiry.
+func (r Request) MayRemind(now time.Time, before time.Duration) bool {
+	waits := (r.State == Pending || r.State == Partial) && r.RemindedAt.IsZero() && before > 0
+	return waits && !now.Before(r.ExpiresAt.Add(-before)) && now.Before(r.ExpiresAt)
+}
+
+// Remind notes that those who have not voted are reminded; without events when
+// it isn't time.
+func (r Request) Remind(now time.Time, before time.Duration) (Request, []Event, error) {
+	if !r.MayRemind(now, before) {
+		return r, nil, nil
+	}
+	r.RemindedAt = now
+	return r, []Event{{At: now, Subject: RequestSubject(r.ID), Kind: Reminder, Data: encode(MoveData{From: r.State, To: r.State})}}, nil
+}
+
+// Waiting lists the approvers whose vote is still possible and not given.
+func (r Request) Waiting() []Person {
+	return slices.DeleteFunc(slices.Clone(r.Approvers), func(who Person) bool {
+		_, voted := r.VoteOf(who)
+		return voted || who == r.Requester && !r.AllowRequester
+	})
+}
+
 // Outdate ends a request because the world or the policy changed; why names
 // the differing fields.
 func (r Request) Outdate(now time.Time, why string) (Request, []Event, error) {

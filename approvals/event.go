@@ -32,6 +32,10 @@ type VoteData struct {
 	Factor string `json:"factor,omitempty"` // "otp" where a one-time code was given
 }
 
+// Reminder is the kind of the event by which those who have not voted are
+// reminded. It moves no request to another state, so it is no Cause.
+const Reminder = "remind"
+
 // MoveData is the Data of every other event of a request.
 type MoveData struct {
 	From   State  `json:"from,omitempty"`

@@ -31,6 +31,7 @@ type Policy struct {
 	Factor         FactorRule
 	Expiry         time.Duration // from asking to the end of votes
 	HoldExpiry     time.Duration // from held to its lapse
+	Remind         time.Duration // before the expiry: who has not voted is reminded once; 0 for never. No vote rests on it
 }
 
 // Version identifies the policy's content; a request made under another

@@ -75,6 +75,8 @@ type Request struct {
 	CreatedAt      time.Time  `json:"created_at"`
 	ExpiresAt      time.Time  `json:"expires_at"`
 
+	RemindedAt time.Time `json:"reminded_at,omitzero"` // when those who have not voted were reminded
+
 	Votes   []Vote          `json:"votes,omitempty"`
 	Attempt string          `json:"attempt,omitempty"` // of the executor that claimed it
 	Pauses  []Pause         `json:"pauses,omitempty"`

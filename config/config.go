@@ -55,6 +55,7 @@ type Policy struct {
 	People         []Approver `yaml:"people,omitempty" validate:"dive" jsonschema_description:"Names for further accounts, in messages and in the audit log. They give nobody a vote."`
 	AllowRequester bool       `yaml:"allow_requester" jsonschema_description:"Whether the requester's own approval counts as one of the two."`
 	Expiry         Duration   `yaml:"expiry" validate:"span=1s 7d" jsonschema_description:"How long a request stands, from asking to the end of votes."`
+	Remind         Duration   `yaml:"remind" validate:"span=0s 7d" jsonschema_description:"How long before the expiry those who have not voted are reminded, once; at most half of expiry. 0s for never."`
 	HoldExpiry     Duration   `yaml:"hold_expiry" validate:"span=1s 24h" jsonschema_description:"How long an execution on hold waits for the typed statement before it is taken back."`
 	OTP            string     `yaml:"otp" validate:"required,otprule" jsonschema_description:"Whether an approval needs a one-time code besides: off, optional (of those who are enrolled) or required."`
 	OTPFormerKey   Ref        `yaml:"otp_former_key,omitempty" validate:"optionalref" jsonschema_description:"Where the key stands that otp_key takes the place of: at the next start what was stored under it is stored anew."`

@@ -26,7 +26,7 @@ func Default() Config {
 		Listen:      "127.0.0.1:8080",
 		Store:       "/var/lib/twokey/twokey.db",
 		AdminSocket: "/run/twokey/admin.sock",
-		Policy:      Policy{Expiry: minutes(30), HoldExpiry: minutes(15), OTP: string(approvals.FactorOff)},
+		Policy:      Policy{Expiry: minutes(30), Remind: minutes(10), HoldExpiry: minutes(15), OTP: string(approvals.FactorOff)},
 		Schedule: Schedule{
 			LagCheck: "@every 30s", Report: "0 9 * * *", Timezone: "UTC",
 			KeepSamples: Duration(90 * day),

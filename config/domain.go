@@ -17,6 +17,7 @@ func (p Policy) Domain() approvals.Policy {
 	return approvals.Policy{
 		Approvers: people, Group: p.ApproverGroup, AllowRequester: p.AllowRequester, Factor: approvals.FactorRule(p.OTP),
 		Expiry: time.Duration(p.Expiry), HoldExpiry: time.Duration(p.HoldExpiry),
+		Remind: min(p.Remind.Std(), p.Expiry.Std()/2),
 	}
 }
 

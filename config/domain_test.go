@@ -15,7 +15,7 @@ func TestDomainTypes(t *testing.T) {
 	t.Parallel()
 	c := parsed(t, config.Sample())
 	policy := approvals.Policy{
-		Approvers: []approvals.Person{"dba-1", "dba-2", "manager"}, Factor: approvals.FactorOff, Expiry: 30 * time.Minute, HoldExpiry: 15 * time.Minute,
+		Approvers: []approvals.Person{"dba-1", "dba-2", "manager"}, Factor: approvals.FactorOff, Expiry: 30 * time.Minute, HoldExpiry: 15 * time.Minute, Remind: 10 * time.Minute,
 	}
 	pairs := []actions.Pair{{
 		Name: "orders", Database: "orders", SSLMode: "verify-full", User: "orders_app",
