@@ -79,9 +79,10 @@ type Remembered struct {
 	RejoinWanted string    `json:"rejoin_wanted,omitempty"` // node that a failover left behind
 	Health       Health    `json:"health,omitempty"`        // at the last sweep
 	HealthSince  time.Time `json:"health_since,omitzero"`
-	IncidentAt   time.Time `json:"incident_at,omitzero"` // since when people have been told that something is wrong
-	Paused       *Paused   `json:"paused,omitempty"`     // nil: the pair is not paused
-	Replaying    *Waymark  `json:"replaying,omitempty"`  // what the standby had not replayed when it was last looked at
+	Incident     *Incident `json:"incident,omitempty"` // the last one, also when it is over
+	Suspects     Suspects  `json:"suspects,omitempty"`
+	Paused       *Paused   `json:"paused,omitempty"`    // nil: the pair is not paused
+	Replaying    *Waymark  `json:"replaying,omitempty"` // what the standby had not replayed when it was last looked at
 }
 
 // Gone is what was seen since the primary last answered. A standby goes on
@@ -93,6 +94,10 @@ type Gone struct {
 	HeardAt  time.Time `json:"heard_at,omitzero"`  // when the standby surely heard from it after that
 	PartedAt time.Time `json:"parted_at,omitzero"` // when the standby, not frozen, was first seen without its stream
 }
+
+// Suspects are troubles, by code, that have not lasted long enough to be told, with
+// the time since when they have been seen without a break.
+type Suspects map[string]time.Time
 
 // Latch is "synchronous since": from L on, whatever the primary acknowledged is
 // on the standby. Any change of the fields above the line voids it.

@@ -20,7 +20,7 @@ const (
 	NewsApprovers = "approvers"    // data: PolicyChange; of a group's members, requests of before stand
 )
 
-// Alert is what an alert or a recovery tells.
+// Alert is what an alert or a recovery tells: a change of an incident.
 type Alert struct {
 	Pair     string    `json:"pair"`
 	Health   Health    `json:"health"`
@@ -28,6 +28,13 @@ type Alert struct {
 	Severity int       `json:"severity"` // see Health.Severity
 	Text     string    `json:"text"`     // what it means, in one sentence
 	Since    time.Time `json:"since"`    // of the incident: a recovery tells with it how long that took
+
+	Incident Incident `json:"incident,omitzero"` // as it is after the change
+	Opened   bool     `json:"opened,omitempty"`  // people hear of it for the first time
+	Loud     bool     `json:"loud,omitempty"`    // worth a message; else its incident's message is brought up to date
+	Call     bool     `json:"call,omitempty"`    // people are to be called
+	Quiet    bool     `json:"quiet,omitempty"`   // nobody is told: it is mild, and they are asleep
+	Paused   *Paused  `json:"paused,omitempty"`  // who paused the pair, and why
 }
 
 // HealthReport is the scheduled report on all pairs.
@@ -44,6 +51,10 @@ type HealthRow struct {
 	Standby string    `json:"standby"`
 	Replay  *uint64   `json:"replay"` // bytes behind, nil when not known
 	Text    string    `json:"text"`
+
+	Lag      []*uint64 `json:"lag,omitempty"`      // replay, the highest of each hour of the last day, oldest first; nil where not known
+	Incident *Incident `json:"incident,omitempty"` // one that lasts, or has ended within the last day
+	Paused   *Paused   `json:"paused,omitempty"`
 }
 
 // FactorChange is a second factor that somebody got or lost, over the admin
@@ -73,7 +84,13 @@ type PauseChange struct {
 // alertWords is an alert in a few words; "alert" when it can't be read.
 func alertWords(e approvals.Event) string {
 	var a Alert
-	if json.Unmarshal(e.Data, &a) != nil || a.Health == "" {
+	if json.Unmarshal(e.Data, &a) != nil {
+		return "alert"
+	}
+	if t := a.Incident.Lasting(); len(t) > 0 {
+		return t[0].Code
+	}
+	if a.Health == "" {
 		return "alert"
 	}
 	return string(a.Health)

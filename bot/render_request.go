@@ -227,6 +227,9 @@ func (v view) footer() markup {
 	m := say("Digest %s · request %s", code(r.Digest().Short()), code(r.ID))
 	if r.State.Votable() {
 		m += say(" · expires %s", when(r.ExpiresAt))
+		if words, _ := left(v.now, r.ExpiresAt); words != "" {
+			m += say(", *%s left*", words)
+		}
 	}
 	if v.audit.seq > 0 {
 		m += " · " + v.audit.markup()

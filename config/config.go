@@ -13,6 +13,7 @@ type Config struct {
 	Policy      Policy     `yaml:"policy" jsonschema:"required" jsonschema_description:"Who may approve, and for how long."`
 	Schedule    Schedule   `yaml:"schedule" jsonschema_description:"When the bot looks at the pairs by itself. It never acts by itself."`
 	Thresholds  Thresholds `yaml:"thresholds" jsonschema_description:"From when a standby that is behind is worth a warning."`
+	Alerts      Alerts     `yaml:"alerts,omitempty" jsonschema_description:"Who is called, and when nobody is."`
 	Timeouts    Timeouts   `yaml:"timeouts" jsonschema_description:"How long each kind of waiting may take."`
 	Vultr       *Vultr     `yaml:"vultr,omitempty" validate:"omitempty" jsonschema_description:"The Vultr account, where a node's driver or a pair's endpoint names one of its servers or records."`
 	Pairs       []Pair     `yaml:"pairs" validate:"min=1,dive" jsonschema:"required" jsonschema_description:"The pairs of servers, each a primary and its synchronous standby."`
@@ -78,10 +79,22 @@ type Schedule struct {
 	KeepSamples Duration `yaml:"keep_samples" validate:"span=1h 400d" jsonschema_description:"How long the measurements of each look are kept."`
 }
 
-// Thresholds say from when a standby is behind.
+// Thresholds say from when a standby is behind, or a slot keeps too much.
 type Thresholds struct {
 	LagBytes Size     `yaml:"lag_bytes" validate:"size" jsonschema_description:"WAL that the standby has not replayed yet."`
 	LagTime  Duration `yaml:"lag_time" validate:"span=100ms 1d" jsonschema_description:"Age of the oldest change not replayed; only counts while bytes are behind."`
+	LagFor   Duration `yaml:"lag_for" validate:"span=0s 1d" jsonschema_description:"How long a mild trouble must last before people are told."`
+
+	CriticalBytes Size     `yaml:"critical_bytes" validate:"size" jsonschema_description:"WAL not replayed from which on people are called at once."`
+	CriticalTime  Duration `yaml:"critical_time" validate:"span=100ms 1d" jsonschema_description:"Age of the oldest change not replayed from which on people are called at once."`
+	SlotBytes     Size     `yaml:"slot_bytes" validate:"size" jsonschema_description:"WAL that one replication slot may keep on the primary without a warning."`
+}
+
+// Alerts say who is called, and when nobody is.
+type Alerts struct {
+	Mention string `yaml:"mention,omitempty" validate:"omitempty,usergroup" jsonschema_description:"Id of the Slack user group that is called when something severe begins, S…; nobody when left out."`
+	Quiet   string `yaml:"quiet,omitempty" validate:"omitempty,hours" jsonschema_description:"Hours in which mild troubles wait, from and to, in the schedule's time zone; never when left out."`
+	Runbook string `yaml:"runbook,omitempty" validate:"omitempty,weburl" jsonschema_description:"Address of the page that says what to do about each alert; docs/alerts.md, or yours with the same anchors."`
 }
 
 // Timeouts end what hangs; see actions.Timeouts for what each of them bounds.

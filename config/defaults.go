@@ -38,7 +38,10 @@ func Default() Config {
 
 func defaultThresholds() Thresholds {
 	d := actions.DefaultThresholds()
-	return Thresholds{LagBytes: Size(d.LagBytes), LagTime: Duration(d.LagTime)}
+	return Thresholds{
+		LagBytes: Size(d.LagBytes), LagTime: Duration(d.LagTime), LagFor: minutes(5),
+		CriticalBytes: 256 << 20, CriticalTime: minutes(1), SlotBytes: 1 << 30,
+	}
 }
 
 func defaultTimeouts() Timeouts {

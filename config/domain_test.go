@@ -60,3 +60,14 @@ func TestLocation(t *testing.T) {
 		t.Errorf("the zone is %s", got)
 	}
 }
+
+func TestQuietHours(t *testing.T) {
+	t.Parallel()
+	from, to := config.Alerts{Quiet: "22:30-07:05"}.QuietHours()
+	if from != 22*time.Hour+30*time.Minute || to != 7*time.Hour+5*time.Minute {
+		t.Errorf("from %s to %s", from, to)
+	}
+	if from, to := (config.Alerts{}).QuietHours(); from != to {
+		t.Errorf("none are from %s to %s", from, to)
+	}
+}

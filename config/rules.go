@@ -134,6 +134,11 @@ func textRules() map[string]rule { //nolint:funlen // a table
 			hint: "for example @every 30s, @hourly, or 0 9 * * 1-5 (minute hour day month weekday)",
 		},
 		"timezone": {ok: timezone, says: "must be a time zone", hint: "for example UTC or Europe/Berlin"},
+		"hours": {
+			pattern: `^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`, says: "must be two times of the day",
+			hint: "for example 22:00-07:00",
+		},
+		"weburl": {ok: webURL, says: "must be an https:// address without user or password", hint: "the page's own, without an anchor"},
 		"sslmode": {
 			pattern: `^(disable|require|verify-ca|verify-full)$`, says: "must be disable, require, verify-ca or verify-full",
 			hint: "allow and prefer may go on without encryption, so they are not to be had",
@@ -203,6 +208,11 @@ func apiURL(s string) bool {
 		return false
 	}
 	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+}
+
+func webURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && u.Fragment == "" && !strings.ContainsAny(s, "<>| ")
 }
 
 func loopback(host string) bool {

@@ -33,6 +33,21 @@ func cronProblem(spec string) string {
 	return ""
 }
 
+// QuietHours are the two times of the day as spans from midnight; equal ones when
+// there are none.
+func (a Alerts) QuietHours() (from, to time.Duration) {
+	first, second, _ := strings.Cut(a.Quiet, "-")
+	return sinceMidnight(first), sinceMidnight(second)
+}
+
+func sinceMidnight(clock string) time.Duration {
+	t, err := time.Parse("15:04", clock)
+	if err != nil { // judged before anybody has an Alerts; "" is none
+		return 0
+	}
+	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute
+}
+
 func timezone(name string) bool {
 	_, err := time.LoadLocation(name)
 	return err == nil

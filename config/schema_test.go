@@ -127,7 +127,7 @@ func TestSchemaRequiresWhatParseRequires(t *testing.T) {
 	if slack.If.Properties["transport"].Const != "socket" || slack.Then.Required[0] != "app_token" || slack.Else.Required[0] != "signing_secret" {
 		t.Errorf("slack: if %+v then %+v else %+v", slack.If, slack.Then, slack.Else)
 	}
-	if keys := slices.Sorted(maps.Keys(s.Properties)); len(keys) != 10 {
+	if keys := slices.Sorted(maps.Keys(s.Properties)); len(keys) != 11 {
 		t.Errorf("sections: %v", keys)
 	}
 	parsed(t, least) // holds the required keys alone

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -34,6 +35,7 @@ type Options struct {
 	Check    string // cron spec of the sweeps, seconds optional
 	Report   string // cron spec of the health report; "" for none
 	Location *time.Location
+	Rules    Rules
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -46,6 +48,10 @@ type Watch struct {
 	opt    Options
 	check  cron.Schedule
 	report cron.Schedule
+
+	mu          sync.Mutex
+	lastGroup   string // key of the last message that tells of several incidents
+	lastGroupAt time.Time
 }
 
 // New checks the two schedules.
@@ -93,6 +99,8 @@ func (w *Watch) Run(ctx context.Context) error {
 
 // Sweep looks once at every pair.
 func (w *Watch) Sweep(ctx context.Context) {
+	g := &gathering{w: w}
+	defer g.end(ctx)
 	w.each(ctx, func(ctx context.Context, _ int, p actions.Pair) error {
 		rep, err := w.opt.Desk.Verify(ctx, p.Name)
 		if err != nil {
@@ -100,7 +108,7 @@ func (w *Watch) Sweep(ctx context.Context) {
 		}
 		return errors.Join(
 			w.opt.Samples.AddSample(ctx, p.Name, SampleOf(rep)),
-			w.note(ctx, rep),
+			g.take(ctx, rep),
 		)
 	})
 }
@@ -120,24 +128,6 @@ func (w *Watch) each(ctx context.Context, look func(context.Context, int, action
 	_ = group.Wait() // failures were logged one by one
 }
 
-// note remembers the health and appends an event when it changed.
-func (w *Watch) note(ctx context.Context, rep actions.Report) error {
-	if explained(rep) {
-		return nil
-	}
-	var eventErr error
-	_, err := w.opt.Memory.Revise(ctx, rep.Evidence.Pair.Name, func(m actions.Remembered) (actions.Remembered, []approvals.Event) {
-		next, alert, kind := Note(m, rep.Verdict, rep.Evidence)
-		if kind == "" {
-			return next, nil
-		}
-		e, err := event(rep.Evidence.At, approvals.PairSubject(alert.Pair), kind, alert)
-		eventErr = err
-		return next, []approvals.Event{e}
-	})
-	return errors.Join(err, eventErr)
-}
-
 // explained says whether a running execution's own message explains what is
 // seen. One that takes longer than usual, or waits for a person, explains nothing.
 func explained(rep actions.Report) bool {
@@ -150,60 +140,6 @@ func explained(rep actions.Report) bool {
 
 // usualExecution is how long a failover's own message speaks for the pair.
 const usualExecution = time.Minute
-
-// Note decides what a health, seen now, means after the one remembered: an
-// alert when it got worse or is bad in another way, a recovery when it is well
-// again, nothing (kind "") when it is as before or just arming. Pure.
-func Note(m actions.Remembered, v actions.Verdict, e actions.Evidence) (next actions.Remembered, a actions.Alert, kind string) {
-	next = m
-	if m.Health == v.Health {
-		return next, a, ""
-	}
-	next.Health, next.HealthSince = v.Health, e.At
-	a = actions.Alert{Pair: e.Pair.Name, Health: v.Health, Was: m.Health, Severity: v.Health.Severity(), Text: v.Meaning(), Since: m.IncidentAt}
-	switch {
-	case v.Health.Severity() >= alertFrom:
-		if m.IncidentAt.IsZero() {
-			next.IncidentAt, a.Since = e.At, e.At
-		}
-		return next, a, actions.NewsAlert
-	case !m.IncidentAt.IsZero() && v.Health == actions.HealthOK:
-		next.IncidentAt = time.Time{}
-		return next, a, actions.NewsRecovered
-	}
-	return next, a, ""
-}
-
-// alertFrom is the severity from which a change is worth an alert.
-const alertFrom = 2
-
-// Tell looks at every pair and appends one report.
-func (w *Watch) Tell(ctx context.Context) {
-	rows := make([]actions.HealthRow, len(w.opt.Desk.Pairs()))
-	w.each(ctx, func(ctx context.Context, i int, p actions.Pair) error {
-		rows[i] = actions.HealthRow{Pair: p.Name, Text: "could not be looked at"}
-		rep, err := w.opt.Desk.Verify(ctx, p.Name)
-		if err == nil {
-			rows[i] = rowOf(rep)
-		}
-		return err
-	})
-	e, err := event(w.opt.Now(), "bot", actions.NewsReport, actions.HealthReport{Rows: rows})
-	if err == nil {
-		err = w.opt.Log.Append(ctx, []approvals.Event{e})
-	}
-	if err != nil {
-		w.opt.Logger.Error("the health report was not written", "error", err)
-	}
-}
-
-func rowOf(rep actions.Report) actions.HealthRow {
-	v := rep.Verdict
-	return actions.HealthRow{
-		Pair: rep.Evidence.Pair.Name, Health: v.Health, Since: rep.Evidence.Memory.HealthSince,
-		Primary: v.Primary, Standby: v.Standby, Replay: SampleOf(rep).Replay, Text: v.Headline,
-	}
-}
 
 // cronLog is what cron says of itself, that it skipped a sweep say.
 type cronLog struct{ log *slog.Logger }

@@ -11,41 +11,6 @@ import (
 	"twokey/approvals"
 )
 
-func TestNoteTellsEachChangeOnce(t *testing.T) {
-	t.Parallel()
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	var m actions.Remembered
-	for i, row := range []struct {
-		health actions.Health
-		kind   string
-		why    string
-		since  int // minute of the incident's start
-	}{
-		{actions.HealthArming, "", "a pair that is just being shown is no news", 0},
-		{actions.HealthOK, "", "a first good look is no recovery", 0},
-		{actions.HealthBlocked, actions.NewsAlert, "the standby went away", 2},
-		{actions.HealthBlocked, "", "the same again is not told twice", 0},
-		{actions.HealthPrimaryGone, actions.NewsAlert, "it got worse: another thing to tell, the same incident", 2},
-		{actions.HealthArming, "", "back, but not shown yet: the incident is not over", 0},
-		{actions.HealthOK, actions.NewsRecovered, "now it is, and it began in minute 2", 2},
-		{actions.HealthOK, "", "well again is told once", 0},
-		{actions.HealthHalfSeen, "", "the bot can't see the standby, the primary can: no alert", 0},
-		{actions.HealthOK, "", "and so no recovery", 0},
-		{actions.HealthUnprotected, actions.NewsAlert, "a new incident has a start of its own", 10},
-	} {
-		at := start.Add(time.Duration(i) * time.Minute)
-		e := actions.Evidence{Pair: actions.Pair{Name: "orders"}, At: at, Memory: m}
-		next, alert, kind := watch.Note(m, actions.Verdict{Health: row.health}, e)
-		if kind != row.kind {
-			t.Errorf("minute %d, %s: kind %q, want %q: %s", i, row.health, kind, row.kind, row.why)
-		}
-		if want := start.Add(time.Duration(row.since) * time.Minute); kind != "" && !alert.Since.Equal(want) {
-			t.Errorf("minute %d, %s: since %s, want %s", i, row.health, alert.Since, want)
-		}
-		m = next
-	}
-}
-
 func TestSampleLeavesTheUnknownOut(t *testing.T) {
 	t.Parallel()
 	pair := actions.Pair{Name: "orders", Nodes: [2]actions.Node{{Name: "dc1"}, {Name: "dc2", Slot: "twokey_dc2"}}}
@@ -110,7 +75,7 @@ func TestOnlyAShortExecutionExplainsWhatIsSeen(t *testing.T) {
 			m := &memory{}
 			w, err := watch.New(watch.Options{
 				Desk: desk{rep}, Memory: m, Samples: m, Log: m, Check: "@every 1h", Location: time.UTC,
-				Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+				Rules: watch.DefaultRules(), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -135,6 +100,7 @@ type memory struct {
 	kept    actions.Remembered
 	events  []approvals.Event
 	samples int
+	day     func(since time.Time) []actions.Sample // may be nil
 }
 
 func (m *memory) Remembered(context.Context, string) (actions.Remembered, error) { return m.kept, nil }
@@ -151,8 +117,11 @@ func (m *memory) AddSample(context.Context, string, actions.Sample) error {
 	return nil
 }
 
-func (m *memory) Samples(context.Context, string, time.Time) ([]actions.Sample, error) {
-	return nil, nil
+func (m *memory) Samples(_ context.Context, _ string, since time.Time) ([]actions.Sample, error) {
+	if m.day == nil {
+		return nil, nil
+	}
+	return m.day(since), nil
 }
 
 func (m *memory) Append(_ context.Context, events []approvals.Event) error {

@@ -173,9 +173,19 @@ func (s *service) openWatch() (err error) {
 	s.watch, err = watch.New(watch.Options{
 		Desk: s.desk, Memory: s.store, Samples: s.store, Log: s.store,
 		Check: s.cfg.Schedule.LagCheck, Report: s.cfg.Schedule.Report, Location: s.cfg.Schedule.Location(),
-		Now: time.Now, Logger: s.log,
+		Rules: s.rules(), Now: time.Now, Logger: s.log,
 	})
 	return err
+}
+
+// rules are those of the alerts.
+func (s *service) rules() watch.Rules {
+	t := s.cfg.Thresholds
+	from, to := s.cfg.Alerts.QuietHours()
+	return watch.Rules{
+		For: t.LagFor.Std(), CriticalBytes: uint64(t.CriticalBytes), CriticalTime: t.CriticalTime.Std(), SlotBytes: uint64(t.SlotBytes),
+		Quiet: watch.Quiet{From: from, To: to},
+	}
 }
 
 func (s *service) openListeners() (err error) {
