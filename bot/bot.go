@@ -36,6 +36,8 @@ type Options struct {
 	HTTPClient  *http.Client // one of its own when nil
 	People      People
 
+	Alerts  Alerts
+
 	Desk   Desk
 	Outbox Outbox
 	Ready  []Readiness // further conditions of /readyz
@@ -44,6 +46,12 @@ type Options struct {
 	NewID func() string    // ids of incidents; random when nil
 	Log   *slog.Logger     // discards when nil
 	Pace  Pace             // DefaultPace where zero
+}
+
+// Alerts are how alerts are told.
+type Alerts struct {
+	Mention string // id of the user group that is called when something severe begins, S…; "" calls nobody
+	Runbook string // https address of the page that says what to do, without an anchor; "" names the docs
 }
 
 // Readiness is one condition under which the bot can do its work.

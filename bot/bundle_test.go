@@ -96,6 +96,7 @@ type setup struct {
 	bot     bot.Options
 	pairs   []actions.Pair
 	members bool           // look accounts up before each vote
+	expiry  time.Duration  // of requests; the policy\'s when 0
 	before  func(*bot.Bot) // it runs; may be nil
 }
 
@@ -129,6 +130,9 @@ func newBundle(t testing.TB, change ...func(*setup)) *bundle {
 	}
 	b.store = newMemory(time.Now)
 	b.desk = &desk{store: b.store, pairs: s.pairs, policy: policy(), now: time.Now, plan: switchoverPlan(), report: healthyReport()}
+	if s.expiry > 0 {
+		b.desk.policy.Expiry = s.expiry
+	}
 	b.setup = s
 	b.startBot()
 	return b

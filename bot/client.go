@@ -230,6 +230,31 @@ func (c *client) deliveries(ctx context.Context, channel string, oldest time.Tim
 	return found, nil
 }
 
+// replies is deliveries for one thread.
+func (c *client) replies(ctx context.Context, parent spot, oldest time.Time) (map[string]string, error) {
+	ctx, cancel := withTimeout(ctx, methodReplies)
+	defer cancel()
+	ask := &slack.GetConversationRepliesParameters{
+		ChannelID: parent.channel, Timestamp: parent.ts, Oldest: fmt.Sprintf("%d.000000", oldest.Unix()), Limit: 200, IncludeAllMetadata: true,
+	}
+	found := map[string]string{}
+	for range maxHistoryPages {
+		messages, more, next, err := c.api.GetConversationRepliesContext(ctx, ask)
+		if err != nil {
+			return nil, failed(ctx, methodReplies, err)
+		}
+		for _, m := range messages {
+			if key, ok := m.Metadata.EventPayload["key"].(string); ok && m.Metadata.EventType == metadataType {
+				found[key] = m.Timestamp
+			}
+		}
+		if ask.Cursor = next; !more || next == "" {
+			break
+		}
+	}
+	return found, nil
+}
+
 const maxHistoryPages = 25 // 5,000 messages
 
 func withTimeout(ctx context.Context, method string) (context.Context, context.CancelFunc) {

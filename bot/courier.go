@@ -167,14 +167,22 @@ func (c *courier) collect(ctx context.Context) error {
 
 // take makes or refreshes the parcels that an event asks for.
 func (c *courier) take(e approvals.Event) {
+	if a, ok := incidentOf(e); ok {
+		c.takeIncident(e, a)
+		return
+	}
 	if posted(e.Kind) {
 		p := c.add(newsKey(e.Seq), e.Seq, newsLetter(e, c.opt.People))
-		p.news = &e
+		p.news, p.key = &e, newsKey(e.Seq)
 		p.now()
 		return
 	}
 	id, ok := requestOf(e.Subject)
 	if !ok {
+		return
+	}
+	if e.Kind == approvals.Reminder {
+		c.first(c.add(reminderKey(id), e.Seq, c.reminderLetter(id)))
 		return
 	}
 	cause := approvals.Cause(e.Kind)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/slack-go/slack"
 	"golang.org/x/time/rate"
 )
 
@@ -16,6 +17,7 @@ const (
 	methodPost    = "chat.postMessage"
 	methodUpdate  = "chat.update"
 	methodHistory = "conversations.history"
+	methodReplies = "conversations.replies"
 
 	clockSkew   = 5 * time.Minute // between the bot and Slack, when searching
 	maxRemember = 2000            // messages of which it is known what they show
@@ -50,7 +52,7 @@ func (c *courier) deliver(ctx context.Context, p *parcel) {
 func (c *courier) update(ctx context.Context, p *parcel, l letter, at spot) {
 	m := l.message.at(p.level)
 	if c.sent[l.key] == m.fingerprint() {
-		c.done(p)
+		c.finished(p, l)
 		return
 	}
 	if !c.may(p, methodUpdate, c.updates) {
@@ -60,7 +62,16 @@ func (c *courier) update(ctx context.Context, p *parcel, l letter, at spot) {
 		c.failed(ctx, p, l, methodUpdate, err)
 		return
 	}
-	c.succeeded(p, l.key, m)
+	c.succeeded(p, l, m)
+}
+
+// finished is done for a message that is as it should be. One whose words will
+// be others by themselves, because time runs out, is looked at again then.
+func (c *courier) finished(p *parcel, l letter) {
+	c.done(p)
+	if !l.again.IsZero() {
+		c.add(p.name, 0, p.letter).after(l.again)
+	}
 }
 
 // post sends a new message. That it was begun is stored first: if the bot ends
@@ -76,7 +87,8 @@ func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
 		c.forget(ctx, p, l)
 		return
 	}
-	if !c.may(p, methodPost, c.posts) {
+	thread, ok := c.threadOf(ctx, p, l)
+	if !ok || !c.may(p, methodPost, c.posts) {
 		return
 	}
 	if !at.open() {
@@ -88,7 +100,7 @@ func (c *courier) post(ctx context.Context, p *parcel, l letter, at place) {
 	}
 	p.marked, p.begun = true, at.begun
 	m := l.message.at(p.level)
-	ts, err := c.slack.post(ctx, c.opt.Channel, m, metadata(l.key, p.seq))
+	ts, err := c.slack.post(ctx, c.opt.Channel, m, append(thread, metadata(l.key, p.seq))...)
 	if err != nil {
 		c.failed(ctx, p, l, methodPost, err)
 		return
@@ -104,14 +116,37 @@ func (c *courier) placed(ctx context.Context, p *parcel, l letter, m message, at
 		c.later(p, "storing where it lies", err)
 		return
 	}
-	c.succeeded(p, l.key, m)
+	c.succeeded(p, l, m)
+}
+
+// threadOf is how a message is posted as a reply. It waits for the message that
+// it replies to; where that one isn't to be had, it is posted by itself.
+func (c *courier) threadOf(ctx context.Context, p *parcel, l letter) (how []slack.MsgOption, ok bool) {
+	if l.thread == "" {
+		return nil, true
+	}
+	parent, err := c.placeOf(ctx, l.thread)
+	switch _, waits := c.pending[l.thread]; {
+	case err != nil:
+		c.later(p, "looking up the message that it replies to", err)
+		return nil, false
+	case parent.posted():
+		how = []slack.MsgOption{slack.MsgOptionTS(parent.spot.ts)}
+		if l.broadcast {
+			how = append(how, slack.MsgOptionBroadcast())
+		}
+	case waits:
+		p.next = c.opt.Now().Add(c.opt.Pace.RetryFirst)
+		return nil, false
+	}
+	return how, true
 }
 
 // recover searches the channel for a message whose post may have arrived, and
 // says whether this attempt is over: it was found, or the search must wait.
 func (c *courier) recover(ctx context.Context, p *parcel, l letter, at place) bool {
 	p.begun, p.alone = at.begun, true
-	ts, waits, err := c.lookFor(ctx, p, l.key, at)
+	ts, waits, err := c.lookFor(ctx, p, l, at)
 	if waits {
 		return true
 	}
@@ -177,7 +212,11 @@ const searchAge = 30 * time.Second // how long one counts for messages that were
 
 // lookFor searches the channel for a message, once for all that wait. With
 // waits set the search can't be made now.
-func (c *courier) lookFor(ctx context.Context, p *parcel, key string, at place) (ts string, waits bool, err error) {
+func (c *courier) lookFor(ctx context.Context, p *parcel, l letter, at place) (ts string, waits bool, err error) {
+	if l.thread != "" && !l.broadcast { // the channel's history doesn't have it
+		return c.lookInThread(ctx, p, l, at)
+	}
+	key := l.key
 	now, since := c.opt.Now(), at.begun.Add(-clockSkew)
 	if s := c.search; !s.at.Before(c.settledAt(p)) && now.Sub(s.at) < searchAge && !since.Before(s.since) {
 		return s.found[key], false, nil
@@ -200,6 +239,23 @@ func (c *courier) lookFor(ctx context.Context, p *parcel, key string, at place) 
 	}
 	c.search = search{at: now, since: since, found: found}
 	return found[key], false, nil
+}
+
+// lookInThread is lookFor for a reply that stands in its thread alone.
+func (c *courier) lookInThread(ctx context.Context, p *parcel, l letter, at place) (ts string, waits bool, err error) {
+	if settled := c.settledAt(p); c.opt.Now().Before(settled) {
+		p.next = settled
+		return "", true, nil
+	}
+	parent, err := c.placeOf(ctx, l.thread)
+	if err != nil || !parent.posted() {
+		return "", false, err
+	}
+	if !c.may(p, methodReplies, nil) {
+		return "", true, nil
+	}
+	found, err := c.slack.replies(ctx, parent.spot, at.begun.Add(-clockSkew))
+	return found[l.key], false, err
 }
 
 // settledAt is when a post that may have been sent has arrived, or never will.
@@ -229,16 +285,16 @@ func (c *courier) may(p *parcel, method string, limit *rate.Limiter) bool {
 	return true
 }
 
-func (c *courier) succeeded(p *parcel, key string, m message) {
+func (c *courier) succeeded(p *parcel, l letter, m message) {
 	if len(c.sent) > maxRemember {
 		clear(c.sent)
 		clear(c.shownAt)
 	}
 	now := c.opt.Now()
-	c.sent[key], c.shownAt[key], c.lastSuccess = m.fingerprint(), now, now
+	c.sent[l.key], c.shownAt[l.key], c.lastSuccess = m.fingerprint(), now, now
 	clear(c.shut)
 	c.setWorry("")
-	c.done(p)
+	c.finished(p, l)
 }
 
 // failed decides what becomes of a parcel after a call of Slack failed.

@@ -31,6 +31,8 @@ type desk struct {
 	asked   []actions.Question
 	running string // id that a pause finds running
 	lag     actions.LagHistory
+	states  map[string]actions.Remembered
+	last    *approvals.Request
 }
 
 func (d *desk) Pairs() []actions.Pair { return d.pairs }
@@ -262,6 +264,44 @@ func (d *desk) Lag(_ context.Context, pair string, back time.Duration) (actions.
 	h.Pair, h.To, h.Limits = pair, noon, actions.DefaultThresholds()
 	h.From = h.To.Add(-back)
 	return h, nil
+}
+
+func (d *desk) Overview(ctx context.Context) ([]actions.PairState, error) {
+	open, err := d.store.Open(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []actions.PairState
+	for _, p := range d.pairs {
+		s := actions.PairState{Pair: p, Memory: d.states[p.Name]}
+		if s.Memory.Paused == nil {
+			s.Memory.Paused = d.report.Evidence.Memory.Paused
+		}
+		for i := range open {
+			if open[i].Subject.Pair == p.Name {
+				s.Open = &open[i]
+			}
+		}
+		out = append(out, s)
+	}
+	return out, err
+}
+
+func (d *desk) LastPromotion(context.Context, string) (*approvals.Request, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last, nil
+}
+
+// remembers sets what is remembered of a pair.
+func (d *desk) remembers(pair string, change func(*actions.Remembered)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.states == nil {
+		d.states = map[string]actions.Remembered{}
+	}
+	m := d.states[pair]
+	change(&m)
+	d.states[pair] = m
 }
 
 // past is the real desk, which reads no server for what is asked of the past.

@@ -174,3 +174,22 @@ func Upload(ctx context.Context, api, token string, content []byte) error {
 	defer o.HTTPClient.CloseIdleConnections()
 	return newClient(o).upload(ctx, file{name: "x.png", content: content, channel: "C1"})
 }
+
+func RenderReminder(s Scene) Rendered { return rendered(reminderMessage(s.view())) }
+func RenderIncident(e approvals.Event, a actions.Alert, how Alerts) Rendered {
+	return rendered(incidentMessage(e, a, how))
+}
+func RenderChange(e approvals.Event, a actions.Alert, how Alerts) Rendered {
+	return rendered(changeMessage(e, a, how))
+}
+func RenderGroup(members []actions.PairState, how Alerts) Rendered {
+	return rendered(groupMessage(members, how))
+}
+func RenderGroupOver(members []actions.PairState) Rendered {
+	return rendered(groupOverMessage(members))
+}
+func Left(now, until time.Time) (string, time.Time) {
+	words, next := left(now, until)
+	return string(words), next
+}
+func Sparkline(lag []*uint64) string { return sparkline(lag) }

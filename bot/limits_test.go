@@ -146,7 +146,7 @@ func lawfulText(t fataler, what string, v any, most int, kind string) int {
 }
 
 // ours is the markup that the bot itself writes.
-var ours = regexp.MustCompile(`^<(!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[^<>|]*|@[A-Z0-9]+|#[A-Z0-9]+|https://sim\.example/[^<>|]*\|Open the request)>`)
+var ours = regexp.MustCompile(`^<(!date\^\d+\^\{date_short_pretty\} \{time_secs\}\|[^<>|]*|@[A-Z0-9]+|#[A-Z0-9]+|https://sim\.example/[^<>|]*\|(Open the request|What to do)|!subteam\^[A-Z0-9]+)>`)
 
 var entity = regexp.MustCompile(`^&(amp|lt|gt);`)
 

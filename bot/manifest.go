@@ -37,7 +37,7 @@ func uses(private bool) []use {
 		{"chat:write", []string{methodPost, methodUpdate, "chat.postEphemeral"}},
 		{"commands", nil},
 		{"files:write", []string{methodUploadURL, methodUploaded}},
-		{history, []string{methodHistory}}, // and the event of a deleted message
+		{history, []string{methodHistory, methodReplies}}, // and the event of a deleted message
 		{"users:read", []string{"users.info"}},
 	}
 }

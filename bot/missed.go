@@ -46,7 +46,7 @@ func (c *courier) collapse(ctx context.Context) {
 	}
 	for _, p := range old {
 		together.missed = append(together.missed, *p.news)
-		c.forget(ctx, p, letter{key: newsKey(p.news.Seq)})
+		c.forget(ctx, p, letter{key: p.key})
 	}
 	slices.SortFunc(together.missed, func(a, b approvals.Event) int { return cmp.Compare(a.Seq, b.Seq) })
 	together.letter = missedLetter(together.seq, slices.Clone(together.missed))
@@ -64,7 +64,7 @@ func (c *courier) before(other *parcel, name string) *parcel {
 // surelyUnsent says that nobody can have seen a message. One that an earlier
 // process began has to be looked for by itself.
 func (c *courier) surelyUnsent(ctx context.Context, p *parcel) bool {
-	at, err := c.placeOf(ctx, newsKey(p.news.Seq))
+	at, err := c.placeOf(ctx, p.key)
 	if err != nil {
 		return false
 	}

@@ -29,6 +29,7 @@ type parcel struct {
 	barred   string    // last code for which Slack refuses it, as logged
 
 	news  *approvals.Event // that it tells alone; nil for another kind
+	key   string           // of the place of such news
 	alone bool             // it may be there already, so it isn't told together with others
 
 	missed []approvals.Event // that it tells together
@@ -40,6 +41,10 @@ type letter struct {
 	message   message
 	once      bool // never updated
 	onlyThere bool // updated where it was posted, not posted any more
+
+	thread    string    // key of the message that it replies to; "" for none
+	broadcast bool      // the reply stands in the channel, too
+	again     time.Time // when its words will be others by themselves; zero for never
 }
 
 // letterMaker renders the present state. It returns false when there is nothing
@@ -139,7 +144,11 @@ func (c *courier) requestLetter(id string) letterMaker {
 		if !ok {
 			return letter{}, false, err
 		}
-		return letter{key: requestKey(id), message: requestMessage(v), onlyThere: hasResult(v.request.State)}, true, nil
+		l := letter{key: requestKey(id), message: requestMessage(v), onlyThere: hasResult(v.request.State)}
+		if v.request.State.Votable() {
+			_, l.again = left(v.now, v.request.ExpiresAt)
+		}
+		return l, true, nil
 	}
 }
 
@@ -168,6 +177,17 @@ func (c *courier) heldLetter(id string) letterMaker {
 		}
 		held := v.request.State == approvals.Held
 		return letter{key: heldKey(id, n), message: heldMessage(v), onlyThere: !held}, true, nil
+	}
+}
+
+// reminderLetter calls those who have not voted, beside the request's message.
+func (c *courier) reminderLetter(id string) letterMaker {
+	return func(ctx context.Context) (letter, bool, error) {
+		v, ok, err := c.view(ctx, id)
+		if !ok || (v.request.State != approvals.Pending && v.request.State != approvals.Partial) {
+			return letter{}, false, err
+		}
+		return letter{key: reminderKey(id), message: reminderMessage(v), once: true, thread: requestKey(id), broadcast: true}, true, nil
 	}
 }
 

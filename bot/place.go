@@ -57,6 +57,7 @@ func (p place) is(channel, ts string) bool {
 func requestKey(id string) string     { return approvals.RequestSubject(id) }
 func resultKey(id string) string      { return requestKey(id) + "/result" }
 func heldKey(id string, n int) string { return requestKey(id) + "/held/" + strconv.Itoa(n) }
+func reminderKey(id string) string    { return requestKey(id) + "/reminder" }
 func newsKey(seq uint64) string       { return "event/" + strconv.FormatUint(seq, 10) }
 
 // requestOf is the id of the request that an event is about.

@@ -43,6 +43,11 @@ type Desk interface {
 	// Audit gives the newest entries of the audit log; with ref those of one
 	// request, or the entry of that number.
 	Audit(ctx context.Context, ref string, limit int) (actions.Trail, error)
+	// Overview gives every pair's state as it was last seen; it looks at none.
+	Overview(ctx context.Context) ([]actions.PairState, error)
+	// LastPromotion gives the newest request that made another node the primary;
+	// nil for none.
+	LastPromotion(ctx context.Context, pair string) (*approvals.Request, error)
 	// Open lists the requests that have not ended, oldest first.
 	Open(ctx context.Context) ([]approvals.Request, error)
 	// Journal reads a request's entries in order.

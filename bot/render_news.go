@@ -3,6 +3,7 @@ package bot
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -117,23 +118,51 @@ func (n news) recovered(p *page, at time.Time) {
 	p.must(m)
 }
 
-// report says first how many are well, then shows all, then explains the rest.
+// report says first how many are well, then explains the rest, then shows all.
 func (n news) report(p *page) {
-	var unwell []markup
+	var unwell, notes []markup
 	for _, r := range n.Rows {
 		if r.Health.Severity() > 0 {
 			unwell = append(unwell, say("• *%s*: %s. %s", r.Pair, orElse(string(r.Health), "not known"), r.Text))
+		}
+		if r.Paused != nil {
+			notes = append(notes, say("• *%s*: ", r.Pair)+pausedLine(*r.Paused))
+		}
+		if r.Incident != nil {
+			notes = append(notes, incidentNote(r))
 		}
 	}
 	p.header("Health report: %d of %d pairs are well", len(n.Rows)-len(unwell), len(n.Rows))
 	p.lines("", unwell)
 	p.section(pre(reportTable(n.Rows), limitSection))
+	p.lines("*In the last day*", notes)
+	p.context("24H is replay lag hour by hour up to MOST, · where it is not known.")
+}
+
+// incidentNote is an incident that lasts or has ended within the last day; also
+// a mild one that nobody was told of in quiet hours.
+func incidentNote(r actions.HealthRow) markup {
+	i := *r.Incident
+	var codes []string
+	for _, t := range i.Troubles {
+		if title := troubleTitle(t.Code); !slices.Contains(codes, title) {
+			codes = append(codes, title)
+		}
+	}
+	m := say("• *%s*: %s, since %s", r.Pair, strings.Join(codes, ", "), when(i.Since))
+	if i.Over() {
+		m = say("• *%s*: %s, from %s on, for %s", r.Pair, strings.Join(codes, ", "), when(i.Since), apart(i.Since, i.Ended))
+	}
+	if i.Told == actions.LevelNone {
+		m += " (not told, in quiet hours)"
+	}
+	return m
 }
 
 func reportTable(rows []actions.HealthRow) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "PAIR\tHEALTH\tPRIMARY\tSTANDBY\tREPLAY-LAG\tSINCE")
+	fmt.Fprintln(w, "PAIR\tHEALTH\tPRIMARY\tSTANDBY\tREPLAY-LAG\t24H\tMOST\tSINCE")
 	for _, r := range rows {
 		lag, since := unknown, unknown
 		if r.Replay != nil {
@@ -142,7 +171,7 @@ func reportTable(rows []actions.HealthRow) string {
 		if !r.Since.IsZero() {
 			since = r.Since.UTC().Format("2006-01-02 15:04 UTC")
 		}
-		cells := []string{r.Pair, string(r.Health), r.Primary, r.Standby, lag, since}
+		cells := []string{r.Pair, string(r.Health), r.Primary, r.Standby, lag, sparkline(r.Lag), mostOf(r.Lag), since}
 		for i := range cells {
 			cells[i] = orElse(oneLine(cells[i]), unknown)
 		}

@@ -25,7 +25,7 @@ func requestMessage(v view) message {
 	}
 	v.hold(p)
 	v.approvers(p)
-	p.context(v.footer())
+	p.context(v.footer() + v.timeLeft())
 	p.actions(v.buttons()...)
 	return p.message()
 }
@@ -222,14 +222,20 @@ func (v view) approvers(p *page) {
 	}
 }
 
+// timeLeft is for a message that is brought up to date while time runs out.
+func (v view) timeLeft() markup {
+	words, _ := left(v.now, v.request.ExpiresAt)
+	if words == "" || !v.request.State.Votable() {
+		return ""
+	}
+	return say(" · *%s left*", words)
+}
+
 func (v view) footer() markup {
 	r := v.request
 	m := say("Digest %s · request %s", code(r.Digest().Short()), code(r.ID))
 	if r.State.Votable() {
 		m += say(" · expires %s", when(r.ExpiresAt))
-		if words, _ := left(v.now, r.ExpiresAt); words != "" {
-			m += say(", *%s left*", words)
-		}
 	}
 	if v.audit.seq > 0 {
 		m += " · " + v.audit.markup()

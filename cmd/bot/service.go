@@ -151,7 +151,7 @@ func (s *service) slackOptions(secrets config.Secrets) bot.Options {
 	return bot.Options{
 		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
 		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret, AppToken: secrets.AppToken,
-		People: s.people(), Log: s.log,
+		People: s.people(), Log: s.log, Alerts: bot.Alerts{Mention: s.cfg.Alerts.Mention, Runbook: s.cfg.Alerts.Runbook},
 	}
 }
 
