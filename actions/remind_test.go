@@ -59,7 +59,7 @@ func TestWhoHasNotVotedIsRemindedOnce(t *testing.T) {
 				<-time.After(30 * time.Second)
 				if row.restart {
 					o.end()
-					o = b.start(nil)
+					b.start(nil)
 				}
 				<-time.After(30 * time.Second)
 				if n := b.reminders(); n != row.want {

@@ -36,7 +36,7 @@ type Options struct {
 	HTTPClient  *http.Client // one of its own when nil
 	People      People
 
-	Alerts  Alerts
+	Alerts Alerts
 
 	Desk   Desk
 	Outbox Outbox

@@ -40,8 +40,8 @@ type courier struct {
 
 	nudge chan struct{}
 	mu    sync.Mutex
-	redo  []string // ids of requests to deliver again
-	worry string   // why messages don't leave
+	redo  []redo // to deliver again
+	worry string // why messages don't leave
 }
 
 func newCourier(o Options, slack *client) *courier {
@@ -233,24 +233,39 @@ func (c *courier) deleted(ctx context.Context, s spot) error {
 		return err
 	}
 	for _, r := range open {
-		at, err := c.placeOf(ctx, requestKey(r.ID))
-		if err != nil {
-			return err
+		keys := []string{requestKey(r.ID)}
+		if r.State == approvals.Held { // its question calls people, too
+			keys = append(keys, heldKey(r.ID, len(r.Pauses)-1))
 		}
-		if at.posted() && at.spot == s {
-			c.opt.Log.Warn("the message of an open request was deleted; it is posted again", "request", r.ID)
-			if err := c.opt.Outbox.SetPlace(ctx, requestKey(r.ID), ""); err != nil {
+		for _, key := range keys {
+			if err := c.repostAt(ctx, r.ID, key, s); err != nil {
 				return err
 			}
-			c.again(r.ID)
 		}
 	}
 	return nil
 }
 
-func (c *courier) again(id string) {
+// repostAt posts a message of a request again, if it is the one that lay there.
+func (c *courier) repostAt(ctx context.Context, id, key string, s spot) error {
+	at, err := c.placeOf(ctx, key)
+	if err != nil || !at.posted() || at.spot != s {
+		return err
+	}
+	c.opt.Log.Warn("a message of an open request was deleted; it is posted again", "request", id, "key", key)
+	if err := c.opt.Outbox.SetPlace(ctx, key, ""); err != nil {
+		return err
+	}
+	c.again(redo{id, key})
+	return nil
+}
+
+// redo is a message of a request that is to be delivered again.
+type redo struct{ id, key string }
+
+func (c *courier) again(r redo) {
 	c.mu.Lock()
-	c.redo = append(c.redo, id)
+	c.redo = append(c.redo, r)
 	c.mu.Unlock()
 	select {
 	case c.nudge <- struct{}{}:
@@ -260,12 +275,16 @@ func (c *courier) again(id string) {
 
 func (c *courier) takeRedo() {
 	c.mu.Lock()
-	ids := c.redo
+	all := c.redo
 	c.redo = nil
 	c.mu.Unlock()
-	for _, id := range ids {
-		delete(c.sent, requestKey(id))
-		c.add(requestKey(id), 0, c.requestLetter(id)).now()
+	for _, r := range all {
+		delete(c.sent, r.key)
+		if r.key == requestKey(r.id) {
+			c.add(r.key, 0, c.requestLetter(r.id)).now()
+		} else {
+			c.first(c.add(requestKey(r.id)+"/held", 0, c.heldLetter(r.id)))
+		}
 	}
 }
 

@@ -106,6 +106,24 @@ func TestADeletedRequestIsPostedAgain(t *testing.T) {
 	b.message("1 of 2 approvals")
 }
 
+func TestADeletedQuestionIsPostedAgain(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t)
+	r := b.approved()
+	b.must(b.desk.claim(b.ctx, r.ID))
+	b.must(b.desk.hold(b.ctx, r.ID))
+	call := b.message("One of:")
+	b.settled()
+	b.must(b.DeleteMessage(ops, call.TS))
+	again := b.message("One of:")
+	if again.TS == call.TS {
+		t.Fatal("it is still there")
+	}
+	b.settled()
+	b.press(dba2, again.TS, "refuse")
+	b.message("dba-2 refused at")
+}
+
 func TestARequestDeletedWhileNobodyRanIsPostedAgain(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

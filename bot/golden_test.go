@@ -200,10 +200,20 @@ func TestTheRequestsMessageInEveryState(t *testing.T) {
 	cases := map[string]func(*testing.T) *tale{
 		"pending":          func(t *testing.T) *tale { return newTale(t, planned) },
 		"pending_disaster": func(t *testing.T) *tale { return newTale(t, disaster) },
-		"partial":          func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2") },
-		"approved":         func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2").approve("manager") },
-		"executing":        func(t *testing.T) *tale { return newTale(t, planned).claimed().steps(planned, 2) },
-		"held":             held,
+		"pending_degrade": func(t *testing.T) *tale {
+			plan := switchoverPlan()
+			plan.After = actions.Degrade
+			return newTale(t, plan)
+		},
+		"pending_disaster_block": func(t *testing.T) *tale {
+			plan := failoverPlan()
+			plan.After = actions.Block
+			return newTale(t, plan)
+		},
+		"partial":   func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2") },
+		"approved":  func(t *testing.T) *tale { return newTale(t, planned).approve("dba-2").approve("manager") },
+		"executing": func(t *testing.T) *tale { return newTale(t, planned).claimed().steps(planned, 2) },
+		"held":      held,
 		"succeeded": func(t *testing.T) *tale {
 			plan := switchoverPlan()
 			plan.Steps = append(plan.Steps, actions.Step{Op: actions.OpRejoin, Node: "dc1", Text: "make dc1 a standby of dc2"})

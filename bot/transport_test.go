@@ -19,6 +19,7 @@ func overSocketMode(t testing.TB) bool { return strings.HasPrefix(t.Name(), "Tes
 var bothTransports = map[string]func(*testing.T){
 	"TestABotThatIsNotInTheChannelSaysSo":                              TestABotThatIsNotInTheChannelSaysSo,
 	"TestACodeLocksAfterFiveTries":                                     TestACodeLocksAfterFiveTries,
+	"TestADeletedQuestionIsPostedAgain":                                TestADeletedQuestionIsPostedAgain,
 	"TestADeletedRequestIsPostedAgain":                                 TestADeletedRequestIsPostedAgain,
 	"TestADenialNeedsAReasonAndEndsTheRequest":                         TestADenialNeedsAReasonAndEndsTheRequest,
 	"TestAFaultIsShownByItsIncidentAndLoggedWithIts":                   TestAFaultIsShownByItsIncidentAndLoggedWithIts,

@@ -1,10 +1,11 @@
 // Package watch looks at every pair on a schedule, keeps a sample of each look,
-// and tells people when a pair's health changes. It never acts on a pair: the
-// one thing that a sweep may do is the CHECKPOINT that shows a pair to be
-// synchronous (see actions.Desk.Verify).
+// and tells people of incidents: from the first trouble of a pair until none has
+// been left for long enough (see Follow). It never acts on a pair: the one thing
+// that a sweep may do is the CHECKPOINT that shows a pair to be synchronous (see
+// actions.Desk.Verify).
 //
 // Whom it tells and how is not its business: it appends facts to the audit log,
-// in the same transaction that remembers the health, so that the same change is
+// in the same transaction that remembers the incident, so that the same change is
 // never told twice, not even by a bot that was killed in between. During the
 // first minute of a failover nothing is told: its own message does that.
 //
