@@ -27,11 +27,9 @@ func TestAlertOnChangeAndRecovery(t *testing.T) {
 	w.health(actions.HealthOK)
 	w.service.watch.Sweep(w.ctx())
 	w.shown("✅ orders: over after", "Now: synchronous", "writes block: from")
-	w.shown("✅ orders: over after", "Commits on dc1 wait for dc2")
-
-	snapshot := w.slack.Snapshot()
-	all := snapshot.Messages(opsChannel)
-	if len(all) != 2 || all[1].ThreadTS != all[0].TS || !all[1].Broadcast {
+	w.must(w.slack.Wait(w.ctx(), func(s *slacksim.Snapshot) bool { return len(s.Messages(opsChannel)) > 1 }))
+	all := w.slack.Messages(opsChannel)
+	if len(all) != 2 || !strings.Contains(all[1].Text, "Commits on dc1 wait for dc2") || all[1].ThreadTS != all[0].TS || !all[1].Broadcast {
 		t.Errorf("want one message for the incident and its end in the thread, shown in the channel:\n%s", w.slack.Transcript())
 	}
 	samples, err := w.service.store.Samples(w.ctx(), w.pair.Name, time.Time{})
