@@ -14,6 +14,9 @@ import (
 	"twokey/secret"
 )
 
+// OnRendered sees every message that tests render. Set before tests run.
+var OnRendered = func(Rendered) {}
+
 // Rendered is a message as it would be sent.
 type Rendered struct {
 	Text          string
@@ -28,7 +31,9 @@ func rendered(m message) Rendered {
 		}
 		return raw
 	}
-	return Rendered{Text: string(m.text), Blocks: encode(m.blocks), Short: encode(m.short)}
+	out := Rendered{Text: string(m.text), Blocks: encode(m.blocks), Short: encode(m.short)}
+	OnRendered(out)
+	return out
 }
 
 func Genuine(key string, now time.Time, h http.Header, body []byte) bool {

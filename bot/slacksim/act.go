@@ -58,6 +58,7 @@ func (w *Workspace) commandDone(who Account, where Channel, command, text string
 		return d
 	}
 	a := immediate(d.Response)
+	w.heard(Acknowledgement, a)
 	if !a.has("text") && !a.has("blocks") {
 		return d
 	}

@@ -152,6 +152,7 @@ func (w *Workspace) invoke(r *http.Request, name string) (reply, int, error) {
 	if err := w.authenticate(m, token); err != nil {
 		return nil, http.StatusOK, err
 	}
+	w.heard(name, arguments)
 	if wait := w.limited(name, m, arguments.str("channel")); wait > 0 {
 		return nil, http.StatusTooManyRequests, &rateLimited{wait}
 	}
@@ -161,6 +162,12 @@ func (w *Workspace) invoke(r *http.Request, name string) (reply, int, error) {
 	}
 	out, err := m.do(w, &call{name: name, args: arguments, base: baseOf(r)})
 	return out, http.StatusOK, err
+}
+
+func (w *Workspace) heard(method string, a args) {
+	if w.opt.OnCall != nil {
+		w.opt.OnCall(method, a)
+	}
 }
 
 func (w *Workspace) authenticate(m method, token string) error {

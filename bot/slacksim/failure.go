@@ -51,10 +51,11 @@ func Lost() Failure { return Failure{mode: faultLost} }
 func (f Failure) Times(n int) Failure { f.times = n; return f }
 
 // Any, as the method of Fail, stands for every method; ResponseURLs stands for
-// the posts to response URLs.
+// the posts to response URLs. Acknowledgement names answers inside of one.
 const (
-	Any          = "*"
-	ResponseURLs = "response_url"
+	Any             = "*"
+	ResponseURLs    = "response_url"
+	Acknowledgement = "acknowledgement"
 )
 
 // Fail makes a method of the Web API misbehave until Heal, or as often as the

@@ -82,6 +82,9 @@ func (w *Workspace) obey(v View, d Delivery) error {
 			return fail("invalid_response")
 		}
 	}
+	if s.View != nil {
+		w.heard(Acknowledgement, args{"view": s.View})
+	}
 	switch s.Action {
 	case "", "clear":
 		w.change(func(st *state) { st.closeView(v, s.Action == "clear") })

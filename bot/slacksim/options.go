@@ -40,6 +40,12 @@ type Options struct {
 	// RateLimits makes the Web API answer 429 as Slack would; off.
 	RateLimits bool
 
+	// OnCall, where it isn't nil, sees what the app sends, whether it is then taken
+	// or not: the arguments of every method of the Web API by its name, of response
+	// URLs as ResponseURLs, of answers inside acknowledgements as Acknowledgement.
+	// It must not change them.
+	OnCall func(method string, arguments map[string]any)
+
 	Now func() time.Time // clock for ts, triggers, response URLs; time.Now
 	Log *slog.Logger     // discards
 }

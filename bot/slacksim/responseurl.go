@@ -66,6 +66,7 @@ func (w *Workspace) respond(r *http.Request) (int, error) {
 	if err := a.response(r); err != nil {
 		return http.StatusBadRequest, err
 	}
+	w.heard(ResponseURLs, a)
 	if err := w.apply(u, a); err != nil {
 		return http.StatusBadRequest, err
 	}
