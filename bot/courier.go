@@ -173,7 +173,7 @@ func (c *courier) take(e approvals.Event) {
 	}
 	if posted(e.Kind) {
 		p := c.add(newsKey(e.Seq), e.Seq, newsLetter(e, c.opt.People))
-		p.news, p.key = &e, newsKey(e.Seq)
+		p.news, p.key, p.method = &e, newsKey(e.Seq), methodPost // known before it is tried, so that the first goes first
 		p.now()
 		return
 	}

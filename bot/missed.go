@@ -55,6 +55,7 @@ func (c *courier) collapse(ctx context.Context) {
 // before makes a parcel that has its turn in place of another.
 func (c *courier) before(other *parcel, name string) *parcel {
 	p := c.add(name, other.seq, nil)
+	p.method = methodPost
 	p.now()
 	c.order = slices.DeleteFunc(c.order, func(o *parcel) bool { return o == p })
 	c.order = slices.Insert(c.order, slices.Index(c.order, other), p)
