@@ -24,6 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	bot.OnRendered = sent.rendered
 	code := m.Run()
 	for _, whole := range []func() int{scopesFit, typesFit} { // what only all tests together can tell
 		if code == 0 {

@@ -2,6 +2,7 @@ package bot_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -27,8 +28,6 @@ type sending struct {
 }
 
 var sent = &sending{shapes: map[string]bool{}, blocks: map[string]json.RawMessage{}, views: map[string]json.RawMessage{}}
-
-func init() { bot.OnRendered = sent.rendered }
 
 func (s *sending) rendered(m bot.Rendered) {
 	s.keep(s.blocks, "rendered", m.Blocks)
@@ -145,7 +144,7 @@ func tsc(source string) (complaints, missing string, err error) {
 	cmd := exec.Command(node, filepath.Join(modules, "typescript/bin/tsc"), "--project", dir, "--pretty", "false")
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
-	if _, failed := err.(*exec.ExitError); failed && len(out) > 0 {
+	if _, failed := errors.AsType[*exec.ExitError](err); failed && len(out) > 0 {
 		return string(out), "", nil
 	}
 	return "", "", err
