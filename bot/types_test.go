@@ -158,7 +158,7 @@ func typesFit() int {
 	if !wholeRun() {
 		return 0
 	}
-	if len(sent.blocks) < 30 || len(sent.views) < 5 {
+	if len(sent.blocks) < 15 || len(sent.views) < 5 {
 		fmt.Fprintf(os.Stderr, "FAIL: only %d messages and %d views of different shapes were sent; the collection is broken\n", len(sent.blocks), len(sent.views))
 		return 1
 	}
