@@ -231,10 +231,14 @@ func slowFsync(node string) func(context.Context, *arena) (func(context.Context)
 	return func(_ context.Context, a *arena) (func(context.Context) error, error) {
 		path := filepath.Join(a.pair.Node(node).Server.DataDir, slowFile)
 		return func(context.Context) error {
-			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // the data folder may be another now
-				return err
+			var errs []error
+			for _, n := range []string{oldNode, newNode} { // a base backup takes the file along to the other
+				err := os.Remove(filepath.Join(a.pair.Node(n).Server.DataDir, slowFile))
+				if !errors.Is(err, os.ErrNotExist) { // the data folder may be another now
+					errs = append(errs, err)
+				}
 			}
-			return nil
+			return errors.Join(errs...)
 		}, os.WriteFile(path, nil, 0o644)
 	}
 }
