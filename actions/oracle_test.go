@@ -55,14 +55,16 @@ func who(e actions.Evidence) (primary, standby int, ok bool) {
 // oracleStandby: what is on the standby, and stays there.
 func oracleStandby(e actions.Evidence, b int, l *actions.Latch) string {
 	s := e.Nodes[b].Server
-	lower := l.HighestFlush
-	if v := e.Memory.Voided; v != nil && v.Standby == l.Standby && v.SystemID == l.SystemID && !v.SeenAt.After(e.At) {
-		lower = max(lower, v.HighestFlush)
+	var lower actions.LSN
+	for _, seen := range []*actions.Latch{l, e.Memory.Voided} { // what was seen later than now was seen by another clock
+		if seen != nil && seen.Standby == l.Standby && seen.SystemID == l.SystemID && !seen.SeenAt.After(e.At) {
+			lower = max(lower, seen.HighestFlush)
+		}
 	}
 	switch {
 	case s.Settings["fsync"] != "on" || s.Settings["full_page_writes"] != "on":
 		return "the standby's disk can't be trusted"
-	case s.ReceiveLSN < lower && !l.SeenAt.After(e.At):
+	case s.ReceiveLSN < lower:
 		return "the standby has less than it had"
 	case !s.StartedAt.Equal(l.StandbyStart):
 		return "the standby was restarted"
