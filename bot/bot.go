@@ -27,6 +27,7 @@ type Options struct {
 	Command string // "/pg" when ""
 
 	APIURL        string      // "https://slack.com/api/" when ""
+	UserGroup     string      // whose members are the approvers, S…; "" where they are a list
 	Token         secret.Text // of the bot, xoxb-…
 	SigningSecret secret.Text // of deliveries over HTTP; not needed with AppToken
 	// AppToken (xapp-…) lets deliveries come over Socket Mode, and only so; without

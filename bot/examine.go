@@ -57,7 +57,7 @@ func Examine(ctx context.Context, o Options) (Examination, error) {
 
 // neededScopes are those of the app's manifest, for a public channel.
 func (o Options) neededScopes() []string {
-	return ManifestOptions{Socket: !o.AppToken.Empty()}.Scopes()
+	return ManifestOptions{Socket: !o.AppToken.Empty(), Group: o.UserGroup != ""}.Scopes()
 }
 
 // lacking are the scopes that aren't there. A private channel is read with another

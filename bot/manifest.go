@@ -15,6 +15,7 @@ type ManifestOptions struct {
 	Socket  bool   // deliveries over Socket Mode; else URL is needed
 	URL     string // https address under which Slack reaches the bot, without /slack/…
 	Private bool   // the operations channel is a private one
+	Group   bool   // the approvers are a Slack user group
 	Name    string // of the app and its bot; "twokey" when ""
 	Command string // "/pg" when ""
 }
@@ -28,24 +29,28 @@ type use struct {
 
 // uses are all scopes that the bot needs: none is asked for in reserve. A test
 // compares them with the methods that were called in all others.
-func uses(private bool) []use {
+func uses(private, group bool) []use {
 	history := "channels:history"
 	if private {
 		history = "groups:history"
 	}
-	return []use{
+	all := []use{
 		{"chat:write", []string{methodPost, methodUpdate, "chat.postEphemeral"}},
 		{"commands", nil},
 		{"files:write", []string{methodUploadURL, methodUploaded}},
 		{history, []string{methodHistory, methodReplies}}, // and the event of a deleted message
 		{"users:read", []string{"users.info"}},
 	}
+	if group {
+		all = append(all, use{"usergroups:read", []string{"usergroups.users.list"}})
+	}
+	return all
 }
 
 // Scopes are the bot token's, sorted.
 func (o ManifestOptions) Scopes() []string {
 	var scopes []string
-	for _, u := range uses(o.Private) {
+	for _, u := range uses(o.Private, o.Group) {
 		scopes = append(scopes, u.scope)
 	}
 	slices.Sort(scopes)

@@ -28,14 +28,14 @@ type Roster struct {
 	known []approvals.Person
 }
 
-// NewRoster makes one for the group with this id, S…, that asks with the
-// connection of o; it needs what NewDirectory does.
-func NewRoster(o Options, group string) (*Roster, error) {
+// NewRoster makes one for the user group of o that asks with its connection; it
+// needs what NewDirectory does.
+func NewRoster(o Options) (*Roster, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	return &Roster{group: group, people: o.People, slack: newClient(o), now: o.Now}, nil
+	return &Roster{group: o.UserGroup, people: o.People, slack: newClient(o), now: o.Now}, nil
 }
 
 // Close gives idle connections back.

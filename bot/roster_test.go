@@ -31,7 +31,7 @@ func newRoster(t *testing.T, users ...string) (*slacksim.Workspace, *bot.Roster,
 
 func rosterAt(t *testing.T, url, token string, c *clock) *bot.Roster {
 	t.Helper()
-	r, err := bot.NewRoster(bot.Options{Team: team, APIURL: url, Token: secret.New(token), People: people(), Now: c.Now}, dbas)
+	r, err := bot.NewRoster(bot.Options{Team: team, UserGroup: dbas, APIURL: url, Token: secret.New(token), People: people(), Now: c.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,5 +108,27 @@ func TestTheRosterWantsAList(t *testing.T) {
 	})
 	if who, err := rosterAt(t, url, "xoxb-1", &clock{now: noon}).Approvers(t.Context()); approvals.Refused(err) != approvals.CodeLookup {
 		t.Errorf("%q, %v", who, err)
+	}
+}
+
+// TestTheRosterNeedsTheScopeOfItsManifest, and no other app asks for it.
+func TestTheRosterNeedsTheScopeOfItsManifest(t *testing.T) {
+	t.Parallel()
+	for _, group := range []bool{true, false} {
+		w := slacksim.New(slacksim.Options{
+			Groups: []slacksim.UserGroup{{ID: dbas, Users: []string{dba1}}}, Scopes: bot.ManifestOptions{Group: group}.Scopes(),
+		})
+		t.Cleanup(func() { _ = w.Close() })
+		base, err := w.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, err := rosterAt(t, w.APIURL(base), w.BotToken(), &clock{now: noon}).Approvers(t.Context())
+		if group != (err == nil) || group != (len(who) == 1) {
+			t.Errorf("with the scopes for a group (%t): %q, %v", group, who, err)
+		}
+		if !group && approvals.Refused(err) != approvals.CodeLookup {
+			t.Errorf("without the scope: %v", err)
+		}
 	}
 }

@@ -111,7 +111,7 @@ func (d doctor) voters(ctx context.Context) ([]approvals.Person, []finding) {
 	}
 	const area = "approvers"
 	what := "user group " + group
-	roster, err := bot.NewRoster(d.slackOptions(), group)
+	roster, err := bot.NewRoster(d.slackOptions())
 	if err != nil {
 		return nil, nil // the token: said above
 	}

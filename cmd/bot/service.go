@@ -125,7 +125,16 @@ func (s *service) openCodes(secrets config.Secrets) (err error) {
 	if s.codes, former, err = codesOf(secrets); err != nil {
 		return err
 	}
-	return rekey(context.Background(), s.store, s.codes, former, s.log)
+	return errors.Join(rekey(context.Background(), s.store, s.codes, former, s.log), s.warnOfFew())
+}
+
+// warnOfFew says that nothing can be approved until more people are enrolled.
+func (s *service) warnOfFew() error {
+	factors, err := s.store.Factors(context.Background())
+	if rule := s.cfg.Policy.Domain().Factor; rule == approvals.FactorRequired && len(factors) < approvals.Required {
+		s.log.Warn("one-time codes are required, and too few people have them: nothing can be approved; enrol them with `bot otp enroll`", "enrolled", len(factors))
+	}
+	return err
 }
 
 // openBot comes after the desk, which it serves; the directory of accounts, which
@@ -142,14 +151,14 @@ func (s *service) openDirectory(secrets config.Secrets) (err error) {
 	if s.directory, err = bot.NewDirectory(s.slackOptions(secrets)); err != nil || s.cfg.Policy.ApproverGroup == "" {
 		return err
 	}
-	group, err := bot.NewRoster(s.slackOptions(secrets), s.cfg.Policy.ApproverGroup)
+	group, err := bot.NewRoster(s.slackOptions(secrets))
 	s.roster = roster{group, s}
 	return err
 }
 
 func (s *service) slackOptions(secrets config.Secrets) bot.Options {
 	return bot.Options{
-		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, APIURL: s.cfg.Slack.APIURL,
+		Team: s.cfg.Slack.Team, Channel: s.cfg.Slack.Channel, UserGroup: s.cfg.Policy.ApproverGroup, APIURL: s.cfg.Slack.APIURL,
 		Token: secrets.SlackToken, SigningSecret: secrets.SigningSecret, AppToken: secrets.AppToken,
 		People: s.people(), Log: s.log, Alerts: bot.Alerts{Mention: s.cfg.Alerts.Mention, Runbook: s.cfg.Alerts.Runbook},
 	}

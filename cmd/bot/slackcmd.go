@@ -43,6 +43,7 @@ docs/slack-setup.md goes from there to the first /pg status.`,
 	cmd.Flags().StringVar(&o.URL, "url", "", "with http: address under which Slack reaches the bot")
 	cmd.Flags().StringVar(&o.Name, "name", "", `name of the app (default "twokey")`)
 	cmd.Flags().BoolVar(&o.Private, "private", false, "the operations channel is a private one")
+	cmd.Flags().BoolVar(&o.Group, "user-group", false, "the approvers are a Slack user group")
 	cmd.Flags().StringVarP(&format, "output", "o", "json", "json or yaml")
 	return cmd
 }
