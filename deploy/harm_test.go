@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"twokey/config"
 )
 
 // TestRebuildIsRefused where it would stop the primary or copy from nothing, and
@@ -257,5 +260,41 @@ func TestImagesArePinnedByWhatTheRegistrySays(t *testing.T) {
 	lying.must(err)
 	if code == 0 || !strings.Contains(said, "'latest' is no digest") || string(before) != string(after) {
 		t.Errorf("a registry that gives none: exit code %d:\n%s", code, said)
+	}
+}
+
+// TestBotConfigIsOneThatTheBotTakes: the sample and Terraform's pair together, with
+// every secret where the pod has it.
+func TestBotConfigIsOneThatTheBotTakes(t *testing.T) {
+	t.Parallel()
+	in := newCheckout(t)
+	in.write("sample", config.Sample())
+	in.program("twokey", "cat "+in.file("sample"))
+	in.write("pairs", `pairs:
+  - name: orders
+    database: orders
+    endpoint: {kube: {}}
+    nodes:
+      - {name: dc1, host: 10.99.0.1, port: 30432, password: {file: /run/secrets/twokey/dc1}, driver: {kube: {kubeconfig: /run/secrets/twokey/dc1.kubeconfig}}}
+      - {name: dc2, host: 10.99.0.2, port: 30432, password: {file: /run/secrets/twokey/dc2}, driver: {kube: {kubeconfig: /run/secrets/twokey/dc2.kubeconfig}}}
+`)
+	in.program("terraform", "cat "+in.file("pairs"))
+	if code, said := in.run("", "bot-config"); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, said)
+	}
+	text, err := os.ReadFile(in.file("twokey.yaml"))
+	in.must(err)
+	c, err := config.Parse(text, "twokey.yaml")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if c.Listen != "0.0.0.0:8080" || c.Timeouts.Stop.Std() != time.Minute || len(c.Pairs) != 1 {
+		t.Errorf("listen %s, stop %s, %d pairs", c.Listen, c.Timeouts.Stop.Std(), len(c.Pairs))
+	}
+	_, err = c.Secrets(func(string) (string, bool) { t.Error("a secret is looked for in the environment"); return "", false })
+	for _, key := range []string{"slack-token", "slack-signing-secret", "vultr-api-key", "dc1", "dc2"} {
+		if err == nil || !strings.Contains(err.Error(), "/run/secrets/twokey/"+key) {
+			t.Errorf("%s isn't looked for among the pod's secrets: %v", key, err)
+		}
 	}
 }

@@ -90,6 +90,9 @@ func TestGuardIsTheServersCommand(t *testing.T) {
 	if !mounted(server, "order", "/etc/twokey/order", true) {
 		t.Error("the guard doesn't see what the bot orders")
 	}
+	if slices.ContainsFunc(server.VolumeMounts, func(m corev1.VolumeMount) bool { return m.SubPath != "" || m.SubPathExpr != "" }) {
+		t.Error("a mount by subPath never sees a change")
+	}
 	for _, v := range pod.Volumes {
 		if v.Name == "order" && (v.ConfigMap == nil || v.ConfigMap.Name != "postgres-order") {
 			t.Errorf("orders come from %+v", v.VolumeSource)
@@ -97,7 +100,7 @@ func TestGuardIsTheServersCommand(t *testing.T) {
 	}
 	for name, value := range map[string]string{
 		"TWOKEY_GUARD_SSLMODE": "verify-full", "TWOKEY_GUARD_REJOIN": "fitting", "TWOKEY_GUARD_CONFIG_FILE": "/etc/twokey/config/postgresql.conf",
-		"TWOKEY_GUARD_PASSFILE": "/run/twokey/passfile", "PGDATA": "/var/lib/postgresql/data/pgdata",
+		"TWOKEY_GUARD_PASSFILE": "/run/twokey/passfile", "TWOKEY_GUARD_PLATFORM_DIR": "/etc/twokey/order", "TWOKEY_GUARD_TERMINATION_LOG": "/dev/termination-log", "PGDATA": "/var/lib/postgresql/data/pgdata",
 	} {
 		if got := variable(server, name); got != value {
 			t.Errorf("%s is %q, want %q", name, got, value)
@@ -139,8 +142,8 @@ func TestServerIsStoppedFastAndNeverKilledForBeingSlow(t *testing.T) {
 	if server.Lifecycle.PreStop != nil {
 		t.Error("a hook before the stop would lengthen every write pause")
 	}
-	if g := pod.TerminationGracePeriodSeconds; g == nil || *g < 60 {
-		t.Error("a shutdown checkpoint has less than a minute")
+	if g := pod.TerminationGracePeriodSeconds; g == nil || *g < 30 || *g >= 60 {
+		t.Error("a stop must have its time, and must be over before the bot's timeouts.stop, a minute in what terraform/ and docs/ give")
 	}
 	if server.LivenessProbe != nil || server.StartupProbe != nil {
 		t.Error("a probe can kill it")

@@ -1,8 +1,10 @@
 package terraform_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -39,10 +41,17 @@ func TestTheBotTakesWhatTerraformWrote(t *testing.T) {
 			t.Errorf("node %d: %+v", i, got)
 		}
 	}
-	for _, id := range []string{"00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"} {
-		if !strings.Contains(d.bot, "Vultr instance "+id) {
-			t.Errorf("instance %s isn't named", id)
+	for i, id := range []string{"00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"} {
+		n := pair.Nodes[i]
+		if n.Port != 30432 || n.Driver.Kube == nil || n.Driver.Kube.Kubeconfig != "/run/secrets/twokey/"+n.Name+".kubeconfig" || n.Driver.Vultr.Instance != id || !slices.Equal(n.Driver.Fence, []string{"kube", "vultr"}) {
+			t.Errorf("%s: port %d, %+v", n.Name, n.Port, n.Driver)
 		}
+	}
+	if e := pair.Endpoint; e == nil || e.Kube == nil || e.Vultr == nil || e.Vultr.Record != "00000000-0000-4000-8000-0000000000dd" || e.Vultr.Name != "orders" || e.Vultr.TTL.Std() != time.Minute {
+		t.Errorf("endpoint: %+v", pair.Endpoint)
+	}
+	if c, err = config.Parse(sampleWith(t, deploy(t).bot), "twokey.yaml"); err != nil || c.Pairs[0].Endpoint.Vultr != nil || c.Pairs[0].Endpoint.Kube == nil {
+		t.Errorf("without a record: %v, %+v", err, c.Pairs[0].Endpoint)
 	}
 }
 
@@ -63,5 +72,22 @@ func TestAPairOfThreeMachinesHasTheTwoThatWereNamed(t *testing.T) {
 	}
 	if nodes := out.Pairs[0].Nodes; len(nodes) != 2 || nodes[0].Name != "dc1" || nodes[1].Name != "dc3" {
 		t.Errorf("nodes: %+v", nodes)
+	}
+}
+
+// The overlays of manifests/ and what Terraform says of the machines are one thing.
+func TestTheOverlaysSpeakOfTheseMachines(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse(sampleWith(t, deploy(t).bot), "twokey.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Pairs[0].Nodes {
+		env := read(t, "..", "manifests", n.Name, "node.env")
+		for _, line := range []string{"ADDRESS=" + n.Host, "API_SERVER=https://" + n.Host + ":6443", "DATABASE=" + c.Pairs[0].Database, "NETWORK=10.99.0.0/24"} {
+			if !strings.Contains(env, "\n"+line+"\n") {
+				t.Errorf("manifests/%s/node.env has no %s", n.Name, line)
+			}
+		}
 	}
 }

@@ -29,6 +29,11 @@ output "bot_config" {
       instance_id = module.node[name].id
       label       = module.node[name].label
     } }
-    endpoint = var.dns == null ? "" : "${var.dns.name}.${var.dns.domain}"
+    endpoint = var.dns == null ? null : {
+      domain = var.dns.domain
+      name   = var.dns.name
+      ttl    = var.dns.ttl
+      record = vultr_dns_record.endpoint[0].id
+    }
   })
 }

@@ -19,6 +19,13 @@ type EndpointOptions struct {
 	Slice      string // the EndpointSlice
 	Connection string // the ConfigMap with the connection string
 	Targets    map[string]Target
+	// Own is the node whose server is a pod of this cluster, "" for none, and Address
+	// where that pod is reached here. A cluster leads its clients to an address of its
+	// own machine's, a NodePort's say, only when they ask for it themselves, and not
+	// through a Service: so the pod itself is led to. While it has no address, its
+	// target stands in.
+	Own     string
+	Address func(ctx context.Context) (ip string, port int32, err error)
 }
 
 // Target is where clients are led when a node is the primary.
@@ -51,6 +58,9 @@ func (s *Site) Endpoint(o EndpointOptions) (*Endpoint, error) {
 	if len(kinds) != 1 || len(places) != len(o.Targets) || len(o.Targets) < 2 || o.Slice == "" || o.Connection == "" {
 		return nil, errors.New("an endpoint needs an EndpointSlice, a ConfigMap, and two nodes with different addresses of one kind")
 	}
+	if _, known := o.Targets[o.Own]; o.Own != "" && (!known || o.Address == nil) {
+		return nil, fmt.Errorf("an endpoint needs to know where %s, which is a pod of its cluster, is reached", o.Own)
+	}
 	o.Targets = maps.Clone(o.Targets)
 	return &Endpoint{s, o, slices.Collect(maps.Keys(kinds))[0]}, nil
 }
@@ -79,7 +89,11 @@ func (e *Endpoint) Read(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	led, named := e.ledTo(slice), e.namedIn(conn)
+	targets, err := e.targets(ctx)
+	if err != nil {
+		return "", err
+	}
+	led, named := ledTo(slice, targets), e.namedIn(conn)
 	if led != named {
 		return "", fmt.Errorf("EndpointSlice %s leads to %s, but ConfigMap %s names %s: the next promotion or rejoin points both at the primary", e.opt.Slice, either(led, "neither node"), e.opt.Connection, either(named, "neither node"))
 	}
@@ -95,11 +109,15 @@ func (e *Endpoint) Read(ctx context.Context) (string, error) {
 // Errors: *[Error] when nothing was changed, *[actions.Uncertain] when something
 // may have been.
 func (e *Endpoint) Point(ctx context.Context, node string) error {
-	target, known := e.opt.Targets[node]
+	targets, err := e.targets(ctx)
+	if err != nil {
+		return err
+	}
+	target, known := targets[node]
 	if !known {
 		return fmt.Errorf("EndpointSlice %s: nothing says where %s is", e.opt.Slice, node)
 	}
-	err := errors.Join(e.pointSlice(ctx, target), e.pointConn(ctx, node, target)) // clients that use one must not wait for the other
+	err = errors.Join(e.pointSlice(ctx, target, always), e.pointConn(ctx, node, target)) // clients that use one must not wait for the other
 	if err != nil {
 		return err
 	}
@@ -134,9 +152,48 @@ func (e *Endpoint) slice(ctx context.Context) (*discoveryv1.EndpointSlice, error
 	return &got, nil
 }
 
+// Refresh follows the pod of this cluster's own node to a new address, where the
+// ConfigMap says that clients are led to it already. It never leads them from one
+// node to the other.
+func (e *Endpoint) Refresh(ctx context.Context) error {
+	if e.opt.Own == "" {
+		return nil
+	}
+	conn, err := e.site.configMap(ctx, e.opt.Connection)
+	if err != nil || e.namedIn(conn) != e.opt.Own {
+		return err
+	}
+	targets, err := e.targets(ctx)
+	if err != nil {
+		return err
+	}
+	return e.pointSlice(ctx, targets[e.opt.Own], func(s *discoveryv1.EndpointSlice) bool {
+		led := ledTo(s, targets)
+		return led == "" || led == e.opt.Own // else a promotion has just led them away
+	})
+}
+
+// targets are where each node is reached from this cluster now.
+func (e *Endpoint) targets(ctx context.Context) (map[string]Target, error) {
+	if e.opt.Own == "" {
+		return e.opt.Targets, nil
+	}
+	ip, port, err := e.opt.Address(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("where the pod of %s is reached: %w", e.opt.Own, err)
+	}
+	targets := maps.Clone(e.opt.Targets)
+	if addr, err := netip.ParseAddr(ip); err == nil && kindOf(addr) == e.kind {
+		own := targets[e.opt.Own]
+		own.IP, own.Port = ip, port
+		targets[e.opt.Own] = own
+	}
+	return targets, nil
+}
+
 // ledTo is the node that a slice leads to, "" for neither or several.
-func (e *Endpoint) ledTo(s *discoveryv1.EndpointSlice) string {
-	for node, t := range e.opt.Targets {
+func ledTo(s *discoveryv1.EndpointSlice, targets map[string]Target) string {
+	for node, t := range targets {
 		if leads(s, t) {
 			return node
 		}
@@ -159,7 +216,10 @@ func sameIP(a, b string) bool {
 	return err1 == nil && err2 == nil && x.Unmap() == y.Unmap()
 }
 
-func (e *Endpoint) pointSlice(ctx context.Context, t Target) error {
+func always(*discoveryv1.EndpointSlice) bool { return true }
+
+// pointSlice leads a slice to a target, if may lets it.
+func (e *Endpoint) pointSlice(ctx context.Context, t Target, may func(*discoveryv1.EndpointSlice) bool) error {
 	what := fmt.Sprintf("lead EndpointSlice %s/%s to %s", e.site.opt.Namespace, e.opt.Slice, t.IP)
 	var s *discoveryv1.EndpointSlice
 	return e.site.change(ctx, func(ctx context.Context) (bool, error) {
@@ -167,7 +227,7 @@ func (e *Endpoint) pointSlice(ctx context.Context, t Target) error {
 		if s, err = e.slice(ctx); err != nil {
 			return false, err
 		}
-		return !leads(s, t), nil
+		return may(s) && !leads(s, t), nil
 	}, func(ctx context.Context) error {
 		lead(s, t)
 		return e.site.once(ctx, what, func(ctx context.Context) error {

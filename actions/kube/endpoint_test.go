@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -202,4 +203,75 @@ func TestEndpointOptionsThatAreRefused(t *testing.T) {
 	if err := c.endpoint().Point(c.ctx(), "dc3"); err == nil || !strings.Contains(err.Error(), "where dc3 is") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// A cluster's own node is led to by its pod's address, and followed to a new one;
+// the other node by its own. Following never leads clients to another node.
+func TestEndpointFollowsItsOwnPod(t *testing.T) {
+	t.Parallel()
+	everywhere(t, func(c *cluster) {
+		ip, port, problem := "10.42.0.7", int32(5432), error(nil)
+		e, err := c.site().Endpoint(kube.EndpointOptions{
+			Slice: "postgres-primary", Connection: "postgres-connection", Targets: targets(), Own: "dc1",
+			Address: func(context.Context) (string, int32, error) { return ip, port, problem },
+		})
+		c.must(err)
+		at := func(wantIP string, wantPort int32, why string) {
+			c.Helper()
+			s := c.slice()
+			if len(s.Endpoints) != 1 || s.Endpoints[0].Addresses[0] != wantIP || *s.Ports[0].Port != wantPort {
+				c.Errorf("%s: %+v, %+v", why, s.Endpoints, s.Ports)
+			}
+		}
+		c.must(e.Point(c.ctx(), "dc1"))
+		at("10.42.0.7", 5432, "its own pod")
+		if cm := c.configMap("postgres-connection").Data; cm["uri"] != targets()["dc1"].Conn.URI {
+			c.Errorf("the connection string has changed: %q", cm)
+		}
+		ip = "10.42.0.9" // a new pod
+		c.leadsTo(e, "", "leads to neither node, but ConfigMap postgres-connection names dc1")
+		c.must(e.Refresh(c.ctx()))
+		at("10.42.0.9", 5432, "followed")
+		c.leadsTo(e, "dc1", "")
+		ip, port = "", 0
+		c.must(e.Refresh(c.ctx()))
+		at("192.0.2.11", 5432, "without a pod its own address stands in")
+		c.must(e.Point(c.ctx(), "dc2"))
+		ip, port = "10.42.0.7", 5432
+		c.must(e.Refresh(c.ctx()))
+		at("192.0.2.12", 5433, "the other node")
+		c.leadsTo(e, "dc2", "")
+		cm := c.configMap("postgres-connection") // as it is between the two writes of a promotion
+		cm.Data["primary"], cm.Data["uri"], cm.Data["keywords"] = "dc1", targets()["dc1"].Conn.URI, targets()["dc1"].Conn.Keywords
+		c.do("PUT", c.in("", "configmaps/postgres-connection"), cm, nil)
+		c.must(e.Refresh(c.ctx()))
+		at("192.0.2.12", 5433, "a promotion that is under way")
+		c.must(e.Point(c.ctx(), "dc2"))
+		problem = errors.New("the API server is away")
+		if err := e.Point(c.ctx(), "dc1"); err == nil || !strings.Contains(err.Error(), "where the pod of dc1 is reached") {
+			c.Errorf("got %v", err)
+		}
+		at("192.0.2.12", 5433, "nothing was changed")
+	})
+}
+
+// A pod's address is its own, and nobody's while it has none.
+func TestMachineKnowsItsPodsAddress(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	m := c.machine()
+	is := func(wantIP string, wantPort int32) {
+		c.Helper()
+		ip, port, err := m.Address(c.ctx())
+		if c.must(err); ip != wantIP || port != wantPort {
+			c.Errorf("%s:%d, want %s:%d", ip, port, wantIP, wantPort)
+		}
+	}
+	is("", 0)
+	var p corev1.Pod
+	path := c.in("", "pods/postgres-0")
+	c.do("GET", path, nil, &p)
+	p.Status.PodIP = "10.42.0.7"
+	c.do("PUT", path+"/status", p, nil)
+	is("10.42.0.7", 5432)
 }

@@ -235,3 +235,22 @@ func (m *Machine) await(ctx context.Context, every time.Duration, what string, a
 
 // final is an error after which nothing is waited for any more.
 type final struct{ error }
+
+// Address is where the server's pod is reached within its cluster; "" while it has
+// no address. It changes with every new pod.
+func (m *Machine) Address(ctx context.Context) (ip string, port int32, err error) {
+	s, err := m.readSet(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	pods, _, err := m.pods(ctx, s)
+	if err != nil {
+		return "", 0, err
+	}
+	for _, p := range pods {
+		if !p.deleting && p.address != "" && p.port != 0 {
+			return p.address, p.port, nil
+		}
+	}
+	return "", 0, nil
+}

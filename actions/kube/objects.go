@@ -43,6 +43,8 @@ type pod struct {
 	finished time.Time // when the last of its containers ended, by the node's clock; zero: none was begun, or it was lost
 	orphaned bool      // the cluster gave it up without its kubelet
 	message  string    // the last words of a container that ended
+	address  string    // its IP address in the cluster; "" before it has one
+	port     int32     // that its server listens on there; 0 where its container names none
 }
 
 // ended says whether its kubelet has told that all of it has ended for good: a
@@ -60,7 +62,8 @@ func podOf(p *corev1.Pod) pod {
 	out := pod{
 		uid: p.UID, name: p.Name, node: p.Spec.NodeName, phase: p.Status.Phase, deleting: p.DeletionTimestamp != nil,
 		// Clusters before 1.34 don't count generations of pods.
-		seen: p.Generation == 0 || p.Status.ObservedGeneration == 0 || p.Status.ObservedGeneration >= p.Generation,
+		seen:    p.Generation == 0 || p.Status.ObservedGeneration == 0 || p.Status.ObservedGeneration >= p.Generation,
+		address: p.Status.PodIP, port: portOf(p),
 	}
 	if out.deleting {
 		out.deadline = p.DeletionTimestamp.Time
@@ -76,6 +79,16 @@ func podOf(p *corev1.Pod) pod {
 		out.add(c)
 	}
 	return out
+}
+
+// portOf is the first port that a container of the pod names.
+func portOf(p *corev1.Pod) int32 {
+	for _, c := range p.Spec.Containers {
+		if len(c.Ports) > 0 {
+			return c.Ports[0].ContainerPort
+		}
+	}
+	return 0
 }
 
 func (p *pod) add(c corev1.ContainerStatus) {

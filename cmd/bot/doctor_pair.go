@@ -213,12 +213,16 @@ func (d doctor) cluster(ctx context.Context, m *maker, p config.Pair, n config.N
 }
 
 func clusterClock(area string, site *kube.Site) finding {
-	const what = "Kubernetes clock"
 	skew, known := site.Skew()
-	switch {
-	case !known:
-		return untried(area, what, "its answer had no date", "")
-	case skew.Abs()-time.Second > mostNodeSkew: // it tells whole seconds
+	if !known {
+		return untried(area, "Kubernetes clock", "its answer had no date", "Look whether its machine keeps time (NTP).")
+	}
+	return clusterSkew(area, skew)
+}
+
+func clusterSkew(area string, skew time.Duration) finding {
+	const what = "Kubernetes clock"
+	if skew.Abs()-time.Second > mostNodeSkew { // it tells whole seconds
 		return broken(area, what, "the API server's differs from this machine's by "+skew.Round(time.Second).String(), "Let both machines keep time (NTP): heartbeats are told by it.")
 	}
 	return works(area, what, "within seconds of this machine's")
@@ -271,7 +275,7 @@ func (d doctor) endpoints(ctx context.Context, m *maker, p config.Pair, hands ac
 		return nil
 	}
 	var err error
-	if hands.Endpoints, err = m.endpoints(p); errors.Join(account, err) != nil {
+	if hands.Endpoints, err = m.endpoints(p, hands); errors.Join(account, err) != nil {
 		return []finding{broken(p.Name, "endpoint", errors.Join(account, err).Error(), "Mend the section endpoint, and what it names.")}
 	}
 	e := actions.Observe(ctx, p.Domain(), hands, actions.Looking{Timeouts: d.cfg.Timeouts.Domain(), Thresholds: d.cfg.Thresholds.Domain(), Now: time.Now})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"twokey/actions"
+	"twokey/actions/kube/kubefake"
 	"twokey/actions/postgres"
 	"twokey/actions/vultr/vultrfake"
 	"twokey/bot"
@@ -464,5 +465,59 @@ func TestDoctorRefusesWhatItCannotRead(t *testing.T) {
 	}
 	if code, _, errOut := runMain(t, "doctor", "-c", path, "-o", "xml"); code != 1 || !strings.Contains(errOut, "the formats are table, json") {
 		t.Errorf("exit code %d: %s", code, errOut)
+	}
+}
+
+// TestDoctorAsksForEveryRightInKubernetes: as the bot's own account there, of the
+// cluster's own API server.
+func TestDoctorAsksForEveryRightInKubernetes(t *testing.T) {
+	t.Parallel()
+	p := newPatients(t)
+	api := kubefake.New()
+	t.Cleanup(api.Close)
+	at := func(api *kubefake.Server, token string) func(string) string {
+		path := filepath.Join(t.TempDir(), "kubeconfig")
+		p.must(os.WriteFile(path, []byte(api.Kubeconfig("dc1", token)), 0o600))
+		return func(text string) string {
+			found := localDriver.FindString(text)
+			return strings.Replace(text, found, fmt.Sprintf("        driver: {kube: {kubeconfig: %q}}\n", path), 1)
+		}
+	}
+	as := func(token string) func(string) string { return at(api, token) }
+	admin := api.Token(kubefake.User{Name: "bot", Groups: []string{"system:masters"}})
+	_, found, _ := p.examined(as(admin))
+	if f := of(found, "orders dc1", "Kubernetes rights"); f.Status != actions.OK || !strings.Contains(f.Detail, "all 7, by kubeconfig") {
+		t.Errorf("%+v", f)
+	}
+	if f := of(found, "orders dc1", "Kubernetes clock"); f.Status != actions.OK {
+		t.Errorf("%+v", f)
+	}
+	for name, c := range map[string]struct{ token, detail, fix string }{
+		"a stranger":           {api.Token(kubefake.User{Name: "stranger"}), "refused: get statefulsets.apps/postgres -n twokey (reading how many pods are wanted), update statefulsets.apps/postgres --subresource=scale", "manifests/bot/rbac.yaml"},
+		"nobody that it knows": {"revoked", "401 Unauthorized", "renew it"},
+	} {
+		code, found, table := p.examined(as(c.token))
+		f := of(found, "orders dc1", "Kubernetes")
+		if code != 2 || f.Status != actions.Bad || !strings.Contains(f.Detail, c.detail) || !strings.Contains(f.Fix, c.fix) {
+			t.Errorf("%s: exit code %d, %+v\n%s", name, code, f, table)
+		}
+	}
+	gone := kubefake.New()
+	away := at(gone, gone.Token(kubefake.User{Name: "bot"}))
+	gone.Close()
+	code, found, _ := p.examined(away)
+	if f := of(found, "orders dc1", "Kubernetes"); code != 2 || f.Status != actions.Bad || f.Fix == "" {
+		t.Errorf("away: exit code %d, %+v", code, f)
+	}
+	code, found, _ = p.examined(func(text string) string {
+		return strings.Replace(away(text), "kubeconfig: \"", "kubeconfig: \"/nowhere", 1)
+	})
+	if f := of(found, "orders dc1", "driver"); code != 2 || f.Status != actions.Bad || !strings.Contains(f.Detail, "the file can't be read") {
+		t.Errorf("no file: exit code %d, %+v", code, f)
+	}
+	for skew, want := range map[time.Duration]actions.Status{0: actions.OK, 3 * time.Second: actions.OK, time.Minute: actions.Bad} {
+		if f := clusterSkew("orders dc1", skew); f.Status != want {
+			t.Errorf("%s: %+v", skew, f)
+		}
 	}
 }

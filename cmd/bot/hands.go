@@ -74,19 +74,19 @@ func (m *maker) pair(p config.Pair) (actions.Hands, error) {
 		}
 	}
 	var err error
-	if h.Endpoints, err = m.endpoints(p); err != nil {
+	if h.Endpoints, err = m.endpoints(p, h); err != nil {
 		return h, fmt.Errorf("pair %s, endpoint: %w", p.Name, err)
 	}
 	return h, nil
 }
 
 // endpoints are all that lead a pair's clients.
-func (m *maker) endpoints(p config.Pair) (all []actions.Endpoint, err error) {
+func (m *maker) endpoints(p config.Pair, h actions.Hands) (all []actions.Endpoint, err error) {
 	if p.Endpoint == nil {
 		return nil, nil
 	}
 	if p.Endpoint.Kube != nil {
-		if all, err = m.kubeEndpoints(p); err != nil {
+		if all, err = m.kubeEndpoints(p, h); err != nil {
 			return nil, fmt.Errorf("kube: %w", err)
 		}
 	}

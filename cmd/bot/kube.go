@@ -44,7 +44,7 @@ func (m *maker) kubeMachine(n config.Node, own, partner *postgres.Node) (*kube.M
 }
 
 // kubeEndpoints are one for each cluster that a node of the pair stands in.
-func (m *maker) kubeEndpoints(p config.Pair) ([]actions.Endpoint, error) {
+func (m *maker) kubeEndpoints(p config.Pair, h actions.Hands) ([]actions.Endpoint, error) {
 	var all []actions.Endpoint
 	seen := map[string]bool{}
 	for _, n := range p.Nodes {
@@ -57,7 +57,11 @@ func (m *maker) kubeEndpoints(p config.Pair) ([]actions.Endpoint, error) {
 		if err != nil {
 			return nil, fmt.Errorf("in the cluster of %s: %w", n.Name, err)
 		}
-		e, err := s.Endpoint(kubeEndpointOptions(p))
+		o := kubeEndpointOptions(p)
+		if own, ok := h.Machines[n.Name].(*kube.Machine); ok {
+			o.Own, o.Address = n.Name, own.Address
+		}
+		e, err := s.Endpoint(o)
 		if err != nil {
 			return nil, err
 		}

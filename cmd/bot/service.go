@@ -31,8 +31,9 @@ type service struct {
 	cfg       config.Config
 	store     *store.Store
 	directory *bot.Directory
-	roster    approvals.Roster // nil where the approvers are a list
-	codes     *totp.Codes      // nil without a key
+	roster    approvals.Roster         // nil where the approvers are a list
+	codes     *totp.Codes              // nil without a key
+	hands     map[string]actions.Hands // by pair
 	desk      *actions.Desk
 	bot       *bot.Bot
 	watch     *watch.Watch
@@ -96,6 +97,7 @@ func (s *service) openDesk(secrets config.Secrets, test seams) error {
 		return err
 	}
 	s.onClose(func() error { closeHands(); return nil })
+	s.hands = hands
 	if test.wrap != nil {
 		test.wrap(hands)
 	}
@@ -238,6 +240,7 @@ func (s *service) run(ctx context.Context) error {
 	inward.Go(func() error { return s.desk.Run(ictx) })
 	inward.Go(func() error { return s.watch.Run(ictx) })
 	inward.Go(func() error { return s.watchRoster(ictx) })
+	inward.Go(func() error { return s.refreshEndpoints(ictx) })
 	err := inward.Wait()
 	stopDelivery()
 	return errors.Join(err, outward.Wait())

@@ -68,7 +68,7 @@ func statefulSet(node string) appsv1.StatefulSet {
 			ServiceName: "postgres", Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
 				TerminationGracePeriodSeconds: &grace, NodeSelector: map[string]string{"twokey": node},
-				Containers: []corev1.Container{{Name: "postgres", Image: "localhost/none"}},
+				Containers: []corev1.Container{{Name: "postgres", Image: "localhost/none", Ports: []corev1.ContainerPort{{ContainerPort: 5432}}}},
 			}},
 		},
 	}
