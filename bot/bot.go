@@ -71,6 +71,7 @@ type Pace struct {
 	GiveUp      time.Duration // from the first failure of one message alone to giving it up
 	Settle      time.Duration // from a post whose outcome isn't known until a look for it counts
 	Stale       time.Duration // age from which alerts and reports that wait are told together
+	HomeEvery   time.Duration // between looks whether the Home shows the present state
 	Silence     time.Duration // from the last sign of life of a Socket Mode connection until it counts as dead
 }
 
@@ -79,7 +80,7 @@ func DefaultPace() Pace {
 	return Pace{
 		PostEvery: time.Second, UpdateEvery: 1200 * time.Millisecond, StepEvery: 900 * time.Millisecond,
 		RetryFirst: 500 * time.Millisecond, RetryMost: 30 * time.Second, GiveUp: time.Hour,
-		Settle: 3 * time.Second, Stale: 5 * time.Minute, Silence: 30 * time.Second,
+		Settle: 3 * time.Second, Stale: 5 * time.Minute, HomeEvery: 5 * time.Second, Silence: 30 * time.Second,
 	}
 }
 
@@ -89,6 +90,7 @@ type Bot struct {
 	slack   *client
 	sign    signature
 	courier *courier
+	homes   *homes
 	seen    *inFlight
 	sockets *sockets // nil over HTTP
 	handler http.Handler
@@ -125,6 +127,7 @@ func New(o Options) (*Bot, error) {
 		commands: newCrew(commandCrew), presses: newCrew(pressCrew), up: make(chan struct{}),
 	}
 	b.courier = newCourier(o, b.slack)
+	b.homes = newHomes(o, b.slack, b.courier.link)
 	if !o.AppToken.Empty() {
 		b.sockets = newSockets(o, b.slack, b.take)
 	}
@@ -183,6 +186,7 @@ func (o Options) withHabits() Options {
 	}
 	o.Pace.Settle = cmp.Or(o.Pace.Settle, DefaultPace().Settle)
 	o.Pace.Stale = cmp.Or(o.Pace.Stale, DefaultPace().Stale)
+	o.Pace.HomeEvery = cmp.Or(o.Pace.HomeEvery, DefaultPace().HomeEvery)
 	o.Pace.Silence = cmp.Or(o.Pace.Silence, DefaultPace().Silence)
 	return o
 }
@@ -223,6 +227,7 @@ func (b *Bot) Run(ctx context.Context) error {
 	out, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var courier sync.WaitGroup
 	courier.Go(func() { b.courier.run(out) })
+	courier.Go(func() { b.homes.run(out) })
 	b.listen(ctx)
 	b.setRunning(false)
 	b.drain()

@@ -106,7 +106,7 @@ type setup struct {
 func fastPace() bot.Pace {
 	return bot.Pace{
 		PostEvery: time.Millisecond, UpdateEvery: time.Millisecond, StepEvery: 5 * time.Millisecond,
-		RetryFirst: 5 * time.Millisecond, RetryMost: 50 * time.Millisecond, GiveUp: 300 * time.Millisecond, Settle: 50 * time.Millisecond,
+		RetryFirst: 5 * time.Millisecond, RetryMost: 50 * time.Millisecond, GiveUp: 300 * time.Millisecond, HomeEvery: 5 * time.Millisecond, Settle: 50 * time.Millisecond,
 	}
 }
 

@@ -49,7 +49,7 @@ func (b *Bot) happened(ctx context.Context, e envelope) {
 	err := b.safely(ctx, func(ctx context.Context) error {
 		switch {
 		case e.Event.Type == "app_home_opened" && e.Event.Tab == "home":
-			return b.home(ctx, e.Event.User)
+			return b.homes.opened(ctx, e.Event.User)
 		case e.Event.Type == "message" && e.Event.Subtype == "message_deleted":
 			return b.courier.deleted(ctx, spot{channel: e.Event.Channel, ts: e.Event.DeletedTS})
 		}
@@ -58,17 +58,4 @@ func (b *Bot) happened(ctx context.Context, e envelope) {
 	if err != nil {
 		b.opt.Log.Error("an event could not be handled", "type", e.Event.Type, "event", e.EventID, "error", err)
 	}
-}
-
-// home shows the pairs and open requests to the people of the directory; hosts
-// and plans are nobody else's business.
-func (b *Bot) home(ctx context.Context, user string) error {
-	if _, listed := b.opt.People.ByUser[user]; !listed {
-		return b.slack.publish(ctx, user, strangerHome(b.opt.Channel).home())
-	}
-	open, err := b.opt.Desk.Open(ctx)
-	if err != nil {
-		return err
-	}
-	return b.slack.publish(ctx, user, homePage(b.opt.Command, b.opt.Desk.Pairs(), open, b.opt.People).home())
 }

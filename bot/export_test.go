@@ -102,7 +102,7 @@ func Views(s Scene) map[string]json.RawMessage {
 	views := map[string]any{
 		"deny": denyView(sheet, &v), "deny at first": denyView(sheet, nil), "statement": statementView(sheet, &v, true), "code": codeView(sheet, &v), "code at first": codeView(sheet, nil),
 		"statement at first": statementView(sheet, nil, false), "details": detailsView(v), "wait": waitView("Details"),
-		"home": homePage("/pg", s.Pairs, []approvals.Request{s.Request}, s.People).home(),
+		"home": homePage(s.home()).home(),
 	}
 	out := map[string]json.RawMessage{}
 	for name, view := range views {
@@ -198,3 +198,44 @@ func Left(now, until time.Time) (string, time.Time) {
 	return string(words), next
 }
 func Sparkline(lag []*uint64) string { return sparkline(lag) }
+
+// home shows the scene's request as open, and as the last failover.
+func (s Scene) home() homeScene {
+	h := homeScene{people: s.People, command: "/pg", promotions: map[string]*approvals.Request{}, links: map[string]string{}}
+	for _, p := range s.Pairs {
+		h.states = append(h.states, actions.PairState{Pair: p, Open: &s.Request, Memory: actions.Remembered{
+			Health: actions.Health(s.Request.Why), Primary: p.Nodes[0].Name, Paused: &actions.Paused{Why: s.Request.Reason, By: s.Request.Requester},
+			Incident: &actions.Incident{Troubles: []actions.Trouble{{Code: s.Request.Why, Level: actions.LevelCritical, Text: s.Request.Reason}}},
+		}})
+		h.promotions[p.Name] = &s.Request
+	}
+	return h
+}
+
+// RenderHome is the Home's content as if it were a message.
+func RenderHome(states []actions.PairState, promotions map[string]*approvals.Request) Rendered {
+	return rendered(homePage(homeScene{states: states, promotions: promotions, people: People{}, command: "/pg"}).message())
+}
+
+// HomeForms are all of them, as JSON.
+func HomeForms(pair string) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for _, action := range []string{homeFailover, homeRejoin, homeDrill, homePause, homeResume} {
+		form, _ := homeForm(action, pair)
+		raw, err := json.Marshal(form)
+		if err != nil {
+			panic(err)
+		}
+		out[action] = raw
+	}
+	return out
+}
+
+// HomeView is the Home of many pairs, as JSON.
+func HomeView(states []actions.PairState) json.RawMessage {
+	raw, err := json.Marshal(homePage(homeScene{states: states, command: "/pg"}).home())
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}

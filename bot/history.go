@@ -45,6 +45,10 @@ func (b *Bot) audit(ctx context.Context, who asker, ref string) error {
 
 // historyMessage lists past requests with their votes and outcomes.
 func historyMessage(past []approvals.Request, pair string, links map[string]string, people People, command string) message {
+	return historyPage(past, pair, links, people, command).message()
+}
+
+func historyPage(past []approvals.Request, pair string, links map[string]string, people People, command string) *page {
 	p := &page{}
 	of := markup("")
 	if pair != "" {
@@ -52,14 +56,14 @@ func historyMessage(past []approvals.Request, pair string, links map[string]stri
 	}
 	if len(past) == 0 {
 		p.must(say("Nothing was ever asked for%s.", of))
-		return p.message()
+		return p
 	}
 	p.header("The newest requests%s", of)
 	for _, r := range past {
 		p.section(pastLine(r, links[r.ID], people))
 	}
 	p.context(say("%s shows one's every step; `bot audit export` has all of it.", code(command+" audit <end of the id>")))
-	return p.message()
+	return p
 }
 
 // pastLine is one request: what, who asked, who voted, how it ended.

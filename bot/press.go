@@ -30,6 +30,8 @@ func (b *Bot) interaction(d delivery) ack {
 		return malformed
 	case p.Type == "block_actions" && len(p.Actions) > 0 && p.Container.Type == "message":
 		return b.pressed(d, p)
+	case p.Type == "block_actions" && len(p.Actions) > 0 && p.Container.Type == "view":
+		return b.homePressed(d, p)
 	case p.Type == "view_submission":
 		return b.submitted(d, p)
 	}
@@ -233,5 +235,5 @@ func (b *Bot) viewOf(ctx context.Context, r approvals.Request) (view, error) {
 
 // endView shows an error where the person is looking.
 func (b *Bot) endView(err error) slack.ModalViewRequest {
-	return noteView("twokey", b.trouble(err, "").text)
+	return noteView(b.trouble(err, "").text)
 }

@@ -70,29 +70,3 @@ func askedMessage(v view, trouble string) message {
 	p.context(v.footer())
 	return p.message()
 }
-
-// homePage is the app's Home tab.
-func homePage(command string, pairs []actions.Pair, open []approvals.Request, people People) *page {
-	p := &page{}
-	p.header("twokey")
-	for _, pair := range pairs {
-		a, b := pair.Nodes[0], pair.Nodes[1]
-		p.section(say("*%s*: %s (%s) and %s (%s)", pair.Name, a.Name, a.Addr(), b.Name, b.Addr()))
-	}
-	p.divider()
-	if len(open) == 0 {
-		p.section("No request is open.")
-	}
-	for _, r := range open {
-		p.section(openLine(r, "", people))
-	}
-	p.context(say("Type %s in the operations channel for the commands.", code(command+" help")))
-	return p
-}
-
-func strangerHome(channel string) *page {
-	p := &page{}
-	p.header("twokey")
-	p.must(say("Two-person PostgreSQL failover. It works in %s.", channelLink(channel)))
-	return p
-}

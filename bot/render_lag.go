@@ -9,12 +9,14 @@ import (
 )
 
 // lagMessage says in words what the chart shows. trouble says why there is none.
-func lagMessage(h actions.LagHistory, trouble markup) message {
+func lagMessage(h actions.LagHistory, trouble markup) message { return lagPage(h, trouble).message() }
+
+func lagPage(h actions.LagHistory, trouble markup) *page {
 	p := &page{}
 	p.must(say("*Replication lag of %s, last %s*", h.Pair, windowWord(h.To.Sub(h.From))))
 	if len(h.Samples) == 0 {
 		p.must("Nothing is known of this time: nobody looked.")
-		return p.message()
+		return p
 	}
 	p.must(lagHighest(h) + "\n" + lagNow(h))
 	if gaps := h.Unknown(); len(gaps) > 0 {
@@ -24,7 +26,7 @@ func lagMessage(h actions.LagHistory, trouble markup) message {
 	if trouble != "" {
 		p.context(trouble)
 	}
-	return p.message()
+	return p
 }
 
 // highest is the greatest known value and when it was first seen.

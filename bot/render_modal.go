@@ -92,11 +92,11 @@ func statementView(s sheet, v *view, coded bool) slack.ModalViewRequest {
 	return p.view(actionStatement, "Type the statement", "State it", s.String())
 }
 
-// noteView ends a modal with a sentence.
-func noteView(title string, m markup) slack.ModalViewRequest {
+// noteView ends a form with a sentence.
+func noteView(m markup) slack.ModalViewRequest {
 	p := &page{}
 	p.must(m)
-	return p.view(actionDetails, title, "", "")
+	return p.view(actionDetails, "twokey", "", "")
 }
 
 // detailsView is all that was judged and all that will be done.

@@ -11,7 +11,9 @@ import (
 
 // statusMessage shows each pair as one look found it. Where the guarantee is
 // off, that is the first thing said.
-func statusMessage(reports []actions.Report) message {
+func statusMessage(reports []actions.Report) message { return statusPage(reports).message() }
+
+func statusPage(reports []actions.Report) *page {
 	p := &page{}
 	for i, r := range reports {
 		if i > 0 {
@@ -19,7 +21,7 @@ func statusMessage(reports []actions.Report) message {
 		}
 		statusOf(p, r)
 	}
-	return p.message()
+	return p
 }
 
 func statusOf(p *page, r actions.Report) {

@@ -11,7 +11,9 @@ import (
 )
 
 // verifyMessage shows every check, and what would have to change.
-func verifyMessage(reports []actions.Report) message {
+func verifyMessage(reports []actions.Report) message { return verifyPage(reports).message() }
+
+func verifyPage(reports []actions.Report) *page {
 	p := &page{}
 	for i, r := range reports {
 		if i > 0 {
@@ -19,7 +21,7 @@ func verifyMessage(reports []actions.Report) message {
 		}
 		verifyOf(p, r)
 	}
-	return p.message()
+	return p
 }
 
 func verifyOf(p *page, r actions.Report) {
@@ -70,6 +72,10 @@ func latchLine(e actions.Evidence) markup {
 
 // previewMessage is a plan that nobody was asked to approve.
 func previewMessage(plan actions.Plan, pair actions.Pair) message {
+	return previewPage(plan, pair).message()
+}
+
+func previewPage(plan actions.Plan, pair actions.Pair) *page {
 	p := &page{}
 	p.header("Dry run: %s of %s", kindTitle(plan.Kind), plan.Pair)
 	p.must(move(plan.Kind, nodeIn(pair, plan.Facts, plan.From), nodeIn(pair, plan.Facts, plan.To)))
@@ -80,7 +86,7 @@ func previewMessage(plan actions.Plan, pair actions.Pair) message {
 	p.lines("*Checks*", checkLines(plan.Checks))
 	p.lines("*Steps*", stepLines(plan.Steps))
 	p.context("Nothing was asked and nothing was done. Leave out `--dry-run` to ask two approvers.")
-	return p.message()
+	return p
 }
 
 // testRowMessage is the recipe insert-test.

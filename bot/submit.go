@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 // submitted takes a view that a person sent off. Its work may take longer than
 // Slack waits; then the view says so, and is changed when the work is done.
 func (b *Bot) submitted(d delivery, p payload) ack {
-	s, ok := parseSheet(p.View.Private)
-	if !ok || !submits(p.View.Callback) {
+	work := b.submission(p)
+	if work == nil {
 		return acknowledged
 	}
 	key := d.keyOf("submission", p.TriggerID)
@@ -25,7 +26,7 @@ func (b *Bot) submitted(d delivery, p payload) ack {
 	}
 	slot := &answerSlot{done: make(chan struct{})}
 	taken := b.presses.do(func(ctx context.Context) {
-		err := b.safely(ctx, func(ctx context.Context) error { return b.submit(ctx, key, s, p) })
+		err := b.safely(ctx, func(ctx context.Context) error { return work(ctx, key) })
 		if late := slot.put(err); late {
 			b.afterAck(ctx, p.View.ID, err)
 		}
@@ -36,6 +37,19 @@ func (b *Bot) submitted(d delivery, p payload) ack {
 	}
 	done, err := slot.wait(withinAck)
 	return b.submissionAck(p.View.ID, b.submissionAnswer(p, err, done))
+}
+
+// submission is the work of a view that was sent off, nil for one that records
+// nothing.
+func (b *Bot) submission(p payload) func(ctx context.Context, key string) error {
+	if strings.HasPrefix(p.View.Callback, homePrefix) {
+		return func(ctx context.Context, key string) error { return b.submitHome(ctx, key, p) }
+	}
+	s, ok := parseSheet(p.View.Private)
+	if !ok || !submits(p.View.Callback) {
+		return nil
+	}
+	return func(ctx context.Context, key string) error { return b.submit(ctx, key, s, p) }
 }
 
 // submits says whether a view records a decision.
@@ -91,7 +105,10 @@ func (b *Bot) submit(ctx context.Context, key string, s sheet, p payload) error 
 func (b *Bot) submissionAnswer(p payload, err error, done bool) *slack.ViewSubmissionResponse {
 	switch {
 	case !done:
-		v := noteView("twokey", "Recording your decision …")
+		v := noteView("Recording your decision …")
+		return slack.NewUpdateViewSubmissionResponse(&v)
+	case err == nil && strings.HasPrefix(p.View.Callback, homePrefix):
+		v := noteView(say(":white_check_mark: Done; %s shows it.", channelLink(b.opt.Channel)))
 		return slack.NewUpdateViewSubmissionResponse(&v)
 	case err == nil:
 		return slack.NewClearViewSubmissionResponse()
@@ -121,7 +138,7 @@ func wrongInput(err error) string {
 const settleAck = 500 * time.Millisecond
 
 func (b *Bot) afterAck(ctx context.Context, viewID string, err error) {
-	v := noteView("twokey", ":white_check_mark: Your decision is recorded.")
+	v := noteView(":white_check_mark: Your decision is recorded.")
 	if err != nil {
 		v = b.endView(err)
 	}
