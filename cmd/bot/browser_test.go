@@ -16,36 +16,82 @@ import (
 	"twokey/approvals"
 )
 
-// TestFailoverClickedThrough opens the demo's page in a real browser and does
-// what people do there: ask, be refused, approve as two others, read the
-// result. With TWOKEY_SCREENSHOTS set to a folder it leaves pictures there.
-func TestFailoverClickedThrough(t *testing.T) {
+// TestApprovalClickedThrough opens the demo's page in a real browser, one for
+// each of three people, and does what they do there: ask, be refused, deny
+// with a reason, read the details, approve as two others, read the result. With
+// TWOKEY_SCREENSHOTS set to a folder it leaves pictures there; those of
+// docs/pictures were taken so.
+func TestApprovalClickedThrough(t *testing.T) {
 	t.Parallel()
 	path := chromium(t)
 	w := newWorld(t, nil)
 	w.health(actions.HealthOK)
-	b := openBrowser(w.ctx(), t, path)
-	b.do("open the page as oncall", chromedp.Navigate(w.page+"/#as="+oncall), chromedp.WaitVisible(chromedp.CSS("textarea")))
-	b.do("look", chromedp.SendKeys(chromedp.CSS("textarea"), "/pg status"+kb.Enter),
-		chromedp.WaitVisible(`//*[contains(text(), "MEMBER")]`))
-	b.do("ask", chromedp.SendKeys(chromedp.CSS("textarea"), "/pg failover orders -- maintenance of dc1"+kb.Enter),
-		chromedp.WaitVisible(`//button[text()="Approve"]`))
-	b.picture("asked")
-	b.approve("try as the requester")
-	b.do("be refused", chromedp.WaitVisible(`//*[contains(text(), "You asked for this")]`))
-	b.become("dba-1")
-	b.approve("approve as dba-1")
-	b.do("see one approval", chromedp.WaitVisible(`//*[contains(text(), "1 of 2 approvals")]`))
-	b.picture("one-approval")
-	b.become("dba-2")
-	b.approve("approve as dba-2")
-	b.do("see the result", chromedp.WaitVisible(`//*[contains(text(), "Switchover of orders: done")]`),
-		chromedp.WaitVisible(`//*[contains(text(), "postgresql://")]`))
-	b.picture("done")
+	asker := openBrowser(w.ctx(), t, path)
+	first, second := openBrowser(w.ctx(), t, path), openBrowser(w.ctx(), t, path)
+	asker.open(w, oncall)
+	first.open(w, dba1)
+	second.open(w, dba2)
+
+	asker.say("/pg status")
+	asker.sees("MEMBER")
+	asker.say("/pg failover orders -- maintenance of dc1")
+	asker.sees("0 of 2 approvals")
+	asker.picture("1-asked")
+	asker.approve("try as the requester")
+	asker.sees("You asked for this")
+	asker.picture("2-refused")
+
+	first.sees("0 of 2 approvals") // without a reload
+	first.do("deny", chromedp.Click(`//button[text()="Deny"]`), chromedp.WaitVisible(chromedp.CSS("dialog.modal")),
+		chromedp.WaitVisible(`//dialog//*[contains(text(), "Switchover of orders")]`))
+	first.do("not without a reason", chromedp.Click(`//dialog//button[@type="submit"]`), chromedp.WaitVisible(chromedp.CSS("dialog.modal :is(input, textarea):invalid")))
+	first.do("give a reason", chromedp.SendKeys(chromedp.CSS("dialog.modal :is(input, textarea)"), "not during the sale"))
+	first.picture("3-deny")
+	first.do("send it", chromedp.Click(`//dialog//button[@type="submit"]`), chromedp.WaitNotPresent(chromedp.CSS("dialog")))
+	second.sees("denied by dba-1")
+	second.sees("not during the sale")
+	second.picture("4-denied")
+
+	asker.say("/pg failover orders -- the sale is over")
+	second.sees("Switchover of orders: 0 of 2 approvals")
+	second.do("read the details", chromedp.Click(`//button[text()="Details"][ancestor::article//*[contains(text(), "0 of 2")]]`),
+		chromedp.WaitVisible(`//dialog//*[contains(text(), "twokey request, format")]`))
+	second.picture("5-details")
+	second.do("close them", chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent(chromedp.CSS("dialog")))
+	first.approve("approve as dba-1")
+	second.sees("1 of 2 approvals")
+	second.asked()
+	second.picture("6-confirm")
+	second.confirmed()
+	for _, b := range []*browser{asker, first, second} {
+		b.sees("Switchover of orders: done")
+		b.sees("postgresql://")
+	}
+	asker.picture("7-result")
+	asker.dark()
+	asker.picture("8-result-dark")
 	if r, out := w.ended(); r.State != approvals.Succeeded || out.NewPrimary != "dc2" {
 		t.Errorf("the request ended %s with %q as primary: %s", r.State, out.NewPrimary, r.Why)
 	}
 	w.noLoss()
+}
+
+// TestRequestExpiresOnThePage: nobody decides, and the message says so by itself.
+func TestRequestExpiresOnThePage(t *testing.T) {
+	t.Parallel()
+	path := chromium(t)
+	w := newWorld(t, func(d *demo) { d.expiry = "8s" })
+	w.health(actions.HealthOK)
+	b := openBrowser(w.ctx(), t, path)
+	b.open(w, dba1)
+	w.ask("failover orders -- nobody is awake")
+	b.sees("0 of 2 approvals")
+	b.sees("Switchover of orders: expired")
+	b.do("find no button to approve with", chromedp.WaitNotPresent(`//button[text()="Approve"]`))
+	b.picture("9-expired")
+	if r, _ := w.ended(); r.State != approvals.Expired {
+		t.Errorf("the request ended %s: %s", r.State, r.Why)
+	}
 }
 
 // chromium finds a browser. Where there is none the test says so loudly; CI
@@ -83,9 +129,33 @@ func openBrowser(ctx context.Context, t *testing.T, path string) *browser {
 	return &browser{t, ctx}
 }
 
+// open shows the page as one person.
+func (b *browser) open(w *world, user string) {
+	b.t.Helper()
+	b.do("open the page as "+user, chromedp.Navigate(w.page+"/#as="+user), chromedp.WaitVisible(chromedp.CSS("textarea")))
+}
+
+func (b *browser) say(line string) {
+	b.t.Helper()
+	b.do("type "+line, chromedp.SendKeys(chromedp.CSS(".composer textarea"), line), chromedp.Click(chromedp.CSS(".composer .send")))
+}
+
+// sees waits for words on the page.
+func (b *browser) sees(words string) {
+	b.t.Helper()
+	b.do("see "+words, chromedp.WaitVisible(`//*[contains(text(), "`+words+`")]`))
+}
+
+// dark switches to the dark theme, which is two steps from the system's own.
+func (b *browser) dark() {
+	b.t.Helper()
+	b.do("switch to dark", chromedp.Click(chromedp.CSS(`[aria-label^="Theme:"]`)), chromedp.Click(chromedp.CSS(`[aria-label^="Theme:"]`)),
+		chromedp.WaitVisible(chromedp.CSS(`:root[data-theme="dark"]`)))
+}
+
 func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.picture("failed")
@@ -95,13 +165,20 @@ func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 
 func (b *browser) approve(what string) {
 	b.t.Helper()
-	b.do(what, chromedp.Click(`//button[text()="Approve"]`), chromedp.WaitVisible(chromedp.CSS("dialog.confirm")),
-		chromedp.Click(`//dialog//button[starts-with(text(), "Approve")]`), chromedp.WaitNotPresent(chromedp.CSS("dialog.confirm")))
+	b.t.Log(what)
+	b.asked()
+	b.confirmed()
 }
 
-func (b *browser) become(name string) {
+// asked presses Approve, which asks first.
+func (b *browser) asked() {
 	b.t.Helper()
-	b.do("become "+name, chromedp.Click(`//label[.//b="`+name+`"]`))
+	b.do("press Approve", chromedp.Click(`//button[text()="Approve"]`), chromedp.WaitVisible(chromedp.CSS("dialog.confirm")))
+}
+
+func (b *browser) confirmed() {
+	b.t.Helper()
+	b.do("confirm", chromedp.Click(`//dialog//button[starts-with(text(), "Approve")]`), chromedp.WaitNotPresent(chromedp.CSS("dialog.confirm")))
 }
 
 // picture saves what the browser shows, where pictures are wanted.

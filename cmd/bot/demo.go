@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,7 @@ type demo struct {
 	drivers  map[string]string                          // a node's driver in place of its own, for tests
 	timeouts string                                     // a section of the configuration, for tests
 	sweeps   string                                     // schedule of the checks, for tests
+	expiry   string                                     // of requests, for tests
 	settings string                                     // more lines of the pair's configuration, for tests
 	disk     bool                                       // the data lies on disk, for benchmarks
 	at       func(context.Context, actions.Point) error // faults, for tests
@@ -290,7 +292,7 @@ policy:
     - {name: dba-2, slack: U0DBA00002}
     - {name: manager, slack: U0MANAGER1}
     - {name: oncall, slack: U0ONCALL01}
-  expiry: 15m
+  expiry: %s
   hold_expiry: 10m
 schedule:
   lag_check: %q
@@ -302,7 +304,7 @@ schedule:
     sslmode: disable
 %s    nodes:
 `, d.slack.Team(), d.slack.APIURL(d.page), files["slack-token"], d.transport(), files["signing-secret"], files["app-token"],
-		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), d.sweepSchedule(), d.reportSchedule(), d.timeouts,
+		filepath.Join(d.pair.Dir, "twokey.db"), filepath.Join(d.pair.Dir, "admin.sock"), cmp.Or(d.expiry, "15m"), d.sweepSchedule(), d.reportSchedule(), d.timeouts,
 		d.pair.Name, d.pair.Database, sandbox.AppRole, d.settings)
 	for _, n := range d.pair.Actions().Nodes {
 		if port, ok := d.ports[n.Name]; ok {
