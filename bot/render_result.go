@@ -59,7 +59,7 @@ func (v view) abortLine() markup {
 	if v.outcome.Serving == "" {
 		return say(":leftwards_arrow_with_hook: *Nobody was promoted.* %s %s", sentence(v.request.Why), v.servingLine())
 	}
-	return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. %s", v.node(v.outcome.Serving), sentence(v.request.Why))
+	return say(":leftwards_arrow_with_hook: *Nothing changed:* %s serves as before. Why: %s", v.node(v.outcome.Serving), sentence(v.request.Why))
 }
 
 func (v view) successLine() markup {

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ type Params struct {
 	Schemas             []string    // that verify-data compares; none means public
 	ApplicationRole     string      // role to make for the application, none when empty
 	ApplicationPassword secret.Text // of ApplicationRole
+	Iterations          int         // of the passwords' verifiers, ScramIterations when 0
 }
 
 // Prefix is the SET statements that hand the parameters to Setup and
@@ -29,12 +31,12 @@ func (p Params) Prefix() (string, error) {
 		name  string
 		value func() (string, error)
 	}{
-		{"twokey.bot_password", verifierOf(p.BotPassword)},
-		{"twokey.replication_password", verifierOf(p.ReplicationPassword)},
+		{"twokey.bot_password", p.verifier(p.BotPassword)},
+		{"twokey.replication_password", p.verifier(p.ReplicationPassword)},
 		{"twokey.slots", listOf(p.Slots)},
 		{"twokey.schemas", listOf(p.Schemas)},
 		{"twokey.application_role", listOf([]string{p.ApplicationRole})},
-		{"twokey.application_password", verifierOf(p.ApplicationPassword)},
+		{"twokey.application_password", p.verifier(p.ApplicationPassword)},
 	} {
 		v, err := set.value()
 		if err != nil {
@@ -45,12 +47,12 @@ func (p Params) Prefix() (string, error) {
 	return b.String(), nil
 }
 
-func verifierOf(s secret.Text) func() (string, error) {
+func (p Params) verifier(s secret.Text) func() (string, error) {
 	return func() (string, error) {
 		if s.Empty() {
 			return "", nil
 		}
-		return Verifier(s)
+		return Verifier(s, cmp.Or(p.Iterations, ScramIterations))
 	}
 }
 

@@ -42,6 +42,7 @@ func (g guarded) report(n *sandbox.Node) actions.GuardReport {
 	})
 	g.must(err)
 	defer db.Close()
+	g.until(n, "SELECT 1::text", "1") // it streams before it lets sessions in
 	left, err := db.GuardReport(g.ctx())
 	g.must(err)
 	return left

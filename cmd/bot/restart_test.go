@@ -57,7 +57,7 @@ func TestKilledInEveryState(t *testing.T) {
 	w.must(w.refused(w.ctx(), dba1, ts, "approved this request already"))
 	w.press(dba2, ts, "approve")
 	restart() // the press was acknowledged, so it counts; the execution may have begun
-	text := w.message(ts, "Switchover of orders: done", "Switchover of orders: aborted", "no longer fits")
+	text := w.message(ts, "Switchover of orders: done", "Switchover of orders: aborted", "Switchover of orders: taken back", "no longer fits")
 
 	w.command(oncall, "status", "synchronous")
 	if !strings.Contains(text, "done") && !strings.Contains(text, "dc1") {

@@ -20,7 +20,7 @@ var threats = []struct {
 	{"A timestamp from the future", []string{"TestThreatFutureDatedTimestamp"}},
 	{"A forged or unsigned body", []string{"TestThreatForgedOrUnsignedBody"}},
 	{"A payload in the query string, outside of the signature", []string{"TestThreatPayloadInTheQueryString"}},
-	{"A button of another channel, app, message, team or pair", []string{"TestThreatButtonOfAnotherChannelAppMessageTeamOrPair", "TestThreatButtonOfAnotherPair", "TestThreatOtherPlace"}},
+	{"A button of another channel, app, message, team or pair", []string{"TestThreatButtonOfAnotherChannelAppMessageTeamOrPair", "TestThreatButtonOfAnotherPair", "TestThreatOtherPlace", "TestThreatButtonOfTheHomeInOthersHands"}},
 	{"The requester approving", []string{"TestThreatRequesterApproving"}},
 	{"The same person twice, from two devices", []string{"TestThreatSamePersonTwiceFromTwoDevices", "TestThreatSamePersonTwice"}},
 	{"Both approvers at once: one execution", []string{"TestThreatBothApproversAtOnce", "TestThreatBothApproversAtOnceExecuteOnce"}},
