@@ -408,7 +408,24 @@ func (x *execution) tidy(ctx context.Context) (string, error) {
 	if err := x.regain(ctx, false); err != nil {
 		return "", err
 	}
+	x.leftSlots(ctx)
 	return "slot " + now.Slot + " dropped", x.from().DropSlot(ctx, now.Slot)
+}
+
+// leftSlots names the logical slots that the old primary still has: subscribers
+// go on at the new one, and until they are dropped they keep WAL, and keep
+// PostgreSQL from holding copies of the new primary's under the same names.
+func (x *execution) leftSlots(ctx context.Context) {
+	o := x.from().Observe(ctx)
+	if o.Server == nil {
+		return // the step itself says so
+	}
+	for _, s := range o.Server.Slots {
+		if s.Type == "logical" && !s.Synced && !s.Temporary {
+			x.todo("Drop slot %s on %s once its subscriber reads from %s: it keeps WAL, and its name is in the way of a copy. `SELECT pg_drop_replication_slot(%s)`.",
+				s.Name, x.plan.From, x.plan.To, "'"+s.Name+"'")
+		}
+	}
 }
 
 func (x *execution) summary(whole bool) string {

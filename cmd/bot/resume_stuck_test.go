@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"twokey/actions"
+	"twokey/actions/local/sandbox"
 	"twokey/approvals"
 )
 
@@ -22,10 +23,16 @@ const impatient = "timeouts: {observe: 2s, effect: 5s, stop: 8s, promote: 3s, fe
 // newHurt is a world in which something happens once, at one point of a switchover.
 func newHurt(t *testing.T, at actions.Point, hurt func(*world) error) *world {
 	t.Helper()
+	return newHurtPair(t, sandbox.Options{}, at, hurt)
+}
+
+// newHurtPair is newHurt with a pair that is set up otherwise.
+func newHurtPair(t *testing.T, pair sandbox.Options, at actions.Point, hurt func(*world) error) *world {
+	t.Helper()
 	var w *world
 	hit := false
 	w = newWorld(t, func(d *demo) {
-		d.timeouts = impatient
+		d.timeouts, d.sandbox = impatient, pair
 		d.at = func(_ context.Context, p actions.Point) error {
 			if p != at || hit {
 				return nil
@@ -75,6 +82,31 @@ func TestStandbyThatHangsDuringTheStop(t *testing.T) {
 		t.Errorf("left to do %q", todo)
 	}
 	w.exec("dc2", "SELECT pg_drop_replication_slot('twokey_dc1')") // as it says
+	w.wantWhole("dc1", "dc2")
+	w.noLoss()
+}
+
+// TestArchiverThatHangsDuringTheStop: the standby holds the shutdown checkpoint,
+// but the primary's processes wait for the archiver, so it isn't gone for good.
+// It is stopped hard and serves again.
+func TestArchiverThatHangsDuringTheStop(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hang := filepath.Join(dir, "hang")
+	for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) { // the servers' user looks for it
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newHurtPair(t, sandbox.Options{Settings: map[string]string{
+		"archive_mode": "on", "archive_command": "while [ -e " + hang + " ]; do sleep 0.1; done",
+	}}, actions.Point{Op: actions.OpStop, Node: "dc1"}, func(*world) error { return os.WriteFile(hang, nil, 0o644) })
+	r, out := w.switches()
+	s := w.serverState("dc1")
+	w.must(os.Remove(hang))
+	if r.State != approvals.Aborted || out.Serving != "dc1" || !s.up || s.standby {
+		t.Errorf("ended %s, serving %q, dc1 is %+v: %s", r.State, out.Serving, s, r.Why)
+	}
 	w.wantWhole("dc1", "dc2")
 	w.noLoss()
 }
