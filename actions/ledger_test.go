@@ -1,6 +1,7 @@
 package actions_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -19,7 +20,7 @@ import (
 // changes nothing.
 type ledger struct {
 	mu       sync.Mutex
-	requests map[string][]byte
+	requests map[string]approvals.Request // as they come back from their text
 	journal  map[string][]actions.Entry
 	memory   map[string][]byte
 	events   []approvals.Event
@@ -48,7 +49,7 @@ func (l *ledger) refused(call string) error {
 }
 
 func newLedger() *ledger {
-	return &ledger{requests: map[string][]byte{}, journal: map[string][]actions.Entry{}, memory: map[string][]byte{}, changed: make(chan struct{})}
+	return &ledger{requests: map[string]approvals.Request{}, journal: map[string][]actions.Entry{}, memory: map[string][]byte{}, changed: make(chan struct{})}
 }
 
 // change is closed when a request changes next.
@@ -80,13 +81,15 @@ func (k book) enter(ctx context.Context, call string) error {
 	return nil
 }
 
+// load gives copies: what the desk does to one must not change what is stored.
 func (l *ledger) load(id string) (approvals.Request, error) {
-	var r approvals.Request
-	raw, ok := l.requests[id]
+	r, ok := l.requests[id]
 	if !ok {
 		return r, &approvals.Refusal{Code: approvals.CodeUnknown, Message: "there is no request " + id}
 	}
-	return r, json.Unmarshal(raw, &r)
+	r.Subject.Data, r.Outcome = bytes.Clone(r.Subject.Data), bytes.Clone(r.Outcome)
+	r.Approvers, r.Votes, r.Pauses = slices.Clone(r.Approvers), slices.Clone(r.Votes), slices.Clone(r.Pauses)
+	return r, nil
 }
 
 func (l *ledger) save(r approvals.Request, events []approvals.Event) (approvals.Request, error) {
@@ -95,7 +98,11 @@ func (l *ledger) save(r approvals.Request, events []approvals.Event) (approvals.
 	if err != nil {
 		return r, err
 	}
-	l.requests[r.ID] = raw
+	var stored approvals.Request
+	if err := json.Unmarshal(raw, &stored); err != nil {
+		return r, err
+	}
+	l.requests[r.ID] = stored
 	l.events = append(l.events, events...)
 	close(l.changed)
 	l.changed = make(chan struct{})
