@@ -72,6 +72,11 @@ rejoin pair="" reason="":
 verify pair="":
     ./deploy/bot verify ${1:+"$1"}
 
+# lead clients to the primary that is seen: for a new pair, or after something was mended
+[group('pair')]
+point pair="":
+    ./deploy/bot point ${1:+"$1"}
+
 # try everything that the bot depends on, and say how to mend what doesn't work
 [group('pair')]
 doctor:

@@ -42,7 +42,7 @@ func checkEndpoints(e Evidence, r roles) (Status, string, string) {
 		}
 	}
 	if len(wrong) > 0 {
-		return Warn, strings.Join(wrong, "; "), fmt.Sprintf("Clients that use it may not find %s. Point it there, or mend what keeps the bot from reading it.", r.from.Name)
+		return Warn, strings.Join(wrong, "; "), fmt.Sprintf("Clients that use it may not find %s. Point it there (on the bot's machine: bot point %s), or mend what keeps the bot from reading it.", r.from.Name, e.Pair.Name)
 	}
 	return OK, "it leads to " + r.from.Name, ""
 }
@@ -82,7 +82,7 @@ func (x *execution) pointClients(ctx context.Context) {
 			return e.Describe(), e.Point(ctx, x.plan.To)
 		})
 		if err != nil && ctx.Err() == nil { // told to end, the next run does it
-			x.todo("Point clients at %s yourself: %s (%v).", x.plan.To, e.Describe(), err)
+			x.todo("Point clients at %s yourself: %s (%v). On the bot's machine: bot point %s.", x.plan.To, e.Describe(), err, x.plan.Pair)
 		}
 	}
 	if missing := x.plan.count(OpEndpoint) - len(x.hands.Endpoints); missing > 0 { // a resumed plan of another config

@@ -163,6 +163,30 @@ func newInsertTest() *cobra.Command {
 	return cmd
 }
 
+func newPoint() *cobra.Command {
+	var f askFlags
+	cmd := &cobra.Command{
+		Use: "point [pair]", Short: "Lead clients to the primary that is seen: records, Services, their connection strings", Args: cobra.MaximumNArgs(1),
+		Long: `point makes the endpoints of the configuration lead to the node that is seen to be
+the primary: for a new pair, and after people have mended what kept a failover from
+doing so. It changes no server, and is refused while anything is carried out.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			socket, err := adminSocketOf(f.file, f.format)
+			if err != nil {
+				return err
+			}
+			a, err := callFor[pointed](cmd.Context(), socket, http.MethodPost, "point", url.Values{"pair": args})
+			return answered(cmd, f.format, a, errors.Join(asked{Error: a.Error}.err(), botMissing(err)), func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s: clients are led to %s.\n", a.Pair, a.Node)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file")
+	cmd.Flags().StringVarP(&f.format, "output", "o", "table", "table or json")
+	return cmd
+}
+
 func newVerifyData() *cobra.Command {
 	var f askFlags
 	cmd := &cobra.Command{

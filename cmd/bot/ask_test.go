@@ -83,6 +83,7 @@ func TestAskingIsRefusedInOneSentence(t *testing.T) {
 		{"an unknown pair", "There is no pair \"nowhere\". There is: orders.", []string{"rejoin", "nowhere", "--as", "dba-1"}},
 		{"an unknown node", "has no node \"dc9\"", []string{"switchover", "--to", "dc9", "--as", "dba-1"}},
 		{"an unknown format", "the formats are table, json", []string{"failover", "-o", "xml"}},
+		{"nothing leads clients", "orders has no endpoint in the configuration", []string{"point"}},
 		{"nobody inserts", "Give --as", []string{"insert-test"}},
 	} {
 		code, _, errOut := runMain(t, append(c.args, "-c", w.configPath())...)

@@ -61,11 +61,19 @@ type compared struct {
 	Error string `json:"error,omitempty"`
 }
 
+// pointed is the answer to point.
+type pointed struct {
+	Pair  string `json:"pair"`
+	Node  string `json:"node"`
+	Error string `json:"error,omitempty"`
+}
+
 func (a asking) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/ask", a.ask)
 	mux.HandleFunc("GET /v1/plan", a.plan)
 	mux.HandleFunc("POST /v1/insert-test", a.insertTest)
 	mux.HandleFunc("GET /v1/verify-data", a.verifyData)
+	mux.HandleFunc("POST /v1/point", a.point)
 }
 
 // linkPatience is how long an answer waits for Slack to take the message.
@@ -117,6 +125,17 @@ func (a asking) verifyData(w http.ResponseWriter, r *http.Request) {
 	pair, err := a.pair(r.URL.Query().Get("pair"))
 	if err == nil {
 		answer.Comparison, err = a.desk.VerifyData(r.Context(), pair)
+	}
+	answer.Error = errorText(err)
+	reply(w, answer, err)
+}
+
+func (a asking) point(w http.ResponseWriter, r *http.Request) {
+	var answer pointed
+	pair, err := a.pair(r.URL.Query().Get("pair"))
+	if err == nil {
+		answer.Pair = pair
+		answer.Node, err = a.desk.PointClients(r.Context(), pair)
 	}
 	answer.Error = errorText(err)
 	reply(w, answer, err)

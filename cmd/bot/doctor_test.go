@@ -283,7 +283,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			p.vultr.SetServerStatus(otherInstance, "installingbooting")
 			return func() { p.vultr.SetServerStatus(otherInstance, "ok") }
 		}},
-		{"an endpoint whose record is missing", "orders", "endpoint", actions.Bad, "can't be read", "Point it there, or mend", p.endpoint("00000000-0000-4000-8000-000000000000", "db"), nil},
+		{"an endpoint whose record is missing", "orders", "endpoint", actions.Bad, "can't be read", "or mend what keeps", p.endpoint("00000000-0000-4000-8000-000000000000", "db"), nil},
 		{"an endpoint that leads elsewhere", "orders", "endpoint", actions.Bad, "leads to neither node", "Point it there", p.endpoint(vultrRecord, "db"), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ an ops channel, and proves before it acts that no acknowledged write is lost.`,
 	root.SetIn(io.in)
 	root.SetOut(io.out)
 	root.SetErr(io.err)
-	root.AddCommand(newServe(test), newDemo(), newStatus(), newVerify(), newDoctor(), newInsertTest(), newVerifyData(), newAudit(), newOTP(), newHealth(), newGuard(), newInstall(), newSQL(), newConfig(), newSlack(), newVersion())
+	root.AddCommand(newServe(test), newDemo(), newStatus(), newVerify(), newDoctor(), newInsertTest(), newVerifyData(), newPoint(), newAudit(), newOTP(), newHealth(), newGuard(), newInstall(), newSQL(), newConfig(), newSlack(), newVersion())
 	root.AddCommand(newAsks()...)
 	return root
 }
