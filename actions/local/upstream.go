@@ -26,7 +26,7 @@ type Upstream struct {
 func (u Upstream) conninfo(application string) string {
 	words := []string{
 		Keyword("host", u.Host), Keyword("port", strconv.Itoa(u.Port)), Keyword("user", u.User),
-		Keyword("application_name", application), Keyword("connect_timeout", "5"),
+		Keyword("application_name", application), Keyword("connect_timeout", "5"), Keyword("tcp_user_timeout", giveUp),
 	}
 	for _, optional := range []struct{ name, value string }{
 		{"dbname", u.Database}, {"passfile", u.Passfile}, {"sslmode", u.SSLMode}, {"sslrootcert", u.SSLRootCert},
@@ -37,6 +37,11 @@ func (u Upstream) conninfo(application string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// giveUp is how long the partner's machine may be silent, in milliseconds, before a connection, or an attempt at
+// one, is given up. A walreceiver does not keep connect_timeout: towards a machine that is dark it would wait for
+// two minutes, and so would every commit once that machine is back.
+const giveUp = "10000"
 
 // Config is the text of the included configuration file that makes the node stream under that name whenever
 // it is a standby. A primary ignores it.
