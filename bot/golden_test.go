@@ -413,3 +413,29 @@ func TestTheOtherMessages(t *testing.T) {
 		})
 	}
 }
+
+// A plan may have several steps of one kind on one node: each is told by itself.
+func TestEachOfSeveralEndpointsIsToldByItself(t *testing.T) {
+	t.Parallel()
+	plan := switchoverPlan()
+	plan.Steps = []actions.Step{{Op: actions.OpEndpoint, Node: "dc2", Text: "point the record"}, {Op: actions.OpEndpoint, Node: "dc2", Text: "point the Service"}}
+	s := newTale(t, plan).claimed().steps(plan, 1)
+	first, second := s.scene.Journal[0], s.scene.Journal[2]
+	for i := range s.scene.Journal {
+		s.scene.Journal[i].Attempt = "attempt-1"
+	}
+	text := string(bot.RenderRequest(s.scene).Blocks)
+	if !strings.Contains(text, "✓ 1. point the record") || !strings.Contains(text, "▶ 2. *point the Service*") {
+		t.Errorf("the second goes on:\n%s", text)
+	}
+	for _, e := range []actions.Entry{first, second} { // by another process, from the beginning
+		e.Attempt = "attempt-2"
+		s.scene.Journal = append(s.scene.Journal, e)
+		e.Phase = actions.Done
+		s.scene.Journal = append(s.scene.Journal, e)
+	}
+	text = string(bot.RenderRequest(s.scene).Blocks)
+	if !strings.Contains(text, "✓ 1. point the record") || !strings.Contains(text, "✓ 2. point the Service") {
+		t.Errorf("both are done, and nothing else:\n%s", text)
+	}
+}

@@ -32,36 +32,61 @@ type progressStep struct {
 // journal (a step back, say) follow where they began.
 func (v view) progress() []progressStep {
 	steps := make([]progressStep, 0, len(v.plan.Steps))
-	index := map[actions.Step]int{}
+	of := places{}
 	for i, s := range v.plan.Steps {
 		steps = append(steps, progressStep{text: stepText(s)})
-		key := actions.Step{Op: s.Op, Node: s.Node}
-		if _, twice := index[key]; !twice {
-			index[key] = i
-		}
+		of.add(actions.Step{Op: s.Op, Node: s.Node}, i)
 	}
+	walk := of.walk()
 	for _, e := range v.journal {
 		key := actions.Step{Op: e.Op, Node: e.Node}
-		i, known := index[key]
-		if !known {
-			i = len(steps)
-			index[key] = i
+		if of[key] == nil {
+			of.add(key, len(steps))
 			steps = append(steps, progressStep{text: stepText(key)})
 		}
-		steps[i].record(e)
+		steps[walk.at(key, e.Attempt, e.Phase == actions.Intent)].record(e)
 	}
-	v.measured(steps, index)
+	v.measured(steps, of)
 	return steps
 }
 
 // measured takes the executor's own measurements over the journal's times: some
 // steps are journaled only after the write pause.
-func (v view) measured(steps []progressStep, index map[actions.Step]int) {
+func (v view) measured(steps []progressStep, of places) {
+	walk := of.walk()
 	for _, t := range v.outcome.Steps {
-		if i, known := index[actions.Step{Op: t.Op, Node: t.Node}]; known && t.Took > 0 {
-			steps[i].took = t.Took
+		key := actions.Step{Op: t.Op, Node: t.Node}
+		if of[key] != nil && t.Took > 0 {
+			steps[walk.at(key, "", true)].took = t.Took
 		}
 	}
+}
+
+// places are where the steps of one kind on one node stand: a plan may have several,
+// one for each endpoint, say, and they are carried out in the plan's order.
+type places map[actions.Step][]int
+
+func (p places) add(key actions.Step, i int) { p[key] = append(p[key], i) }
+
+// walk goes along them; each attempt begins anew.
+func (p places) walk() *walk { return &walk{of: p, next: map[actions.Step]int{}} }
+
+type walk struct {
+	of      places
+	attempt string
+	next    map[actions.Step]int
+}
+
+// at is the place of what is told now; begun: of one that begins with it.
+func (w *walk) at(key actions.Step, attempt string, begun bool) int {
+	if attempt != w.attempt {
+		w.attempt = attempt
+		clear(w.next)
+	}
+	if begun {
+		w.next[key]++
+	}
+	return w.of[key][min(max(w.next[key], 1), len(w.of[key]))-1]
 }
 
 func (s *progressStep) record(e actions.Entry) {
