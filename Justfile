@@ -181,6 +181,11 @@ demo *arguments:
 test *arguments="./...":
     ./deploy/run go -- go test "$@"
 
+# deploy to two clusters that are given, lose a site and get it back (docs/deploy.md)
+[group('repository')]
+e2e:
+    ./deploy/e2e
+
 # run every linter, as CI does
 [group('repository')]
 lint:

@@ -54,7 +54,7 @@ func TestRecipesAreListed(t *testing.T) {
 	all := recipes(t)
 	for _, name := range []string{
 		"setup-replication", "status", "verify-data", "insert-test", "failover", "vm", "destroy", "connect", "exec-psql", "rebuild-standby",
-		"bot-deploy", "lint", "test", "demo", "pg17", "validate", "fmt", "tftest", "kubeconfig", "bot-config", "image", "secrets", "doctor", "pin-images",
+		"bot-deploy", "lint", "test", "demo", "pg17", "validate", "fmt", "tftest", "kubeconfig", "bot-config", "image", "secrets", "doctor", "pin-images", "point", "e2e",
 	} {
 		if !regexp.MustCompile(`(?m)^ +` + name + `\b.*#`).Match(out) {
 			t.Errorf("just --list doesn't show %s with what it does", name)

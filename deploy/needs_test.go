@@ -38,6 +38,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 		{"pg17 without apt", []string{"pg17"}, nil, "missing: apt-get"},
 		{"fmt without just", []string{"fmt"}, nil, "missing: go"},
 		{"pin-images without anything that asks a registry", []string{"pin-images"}, nil, "missing: crane, skopeo or docker with buildx"},
+		{"e2e without its programs", []string{"e2e"}, nil, "missing: go (https://go.dev/dl, the version that go.mod names) just (Debian: just) kubectl"},
 
 		{"connect to no node", []string{"connect", "dc9"}, nil, "'dc9' is no node; there are: dc1 dc2 (TWOKEY_NODES)"},
 		{"logs of nobody", []string{"logs"}, nil, "'' is no node"},
@@ -83,6 +84,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 			c.clusters(`*"get deployment bot"*) exit 1 ;;`)
 			c.env = append(c.env, "TWOKEY_AS=dba-1")
 		}, "just bot-deploy brings it there, or TWOKEY_BOT_EXEC says how it is reached"},
+		{"kubeconfig of nobody", []string{"kubeconfig", "dc9"}, nil, "'dc9' is no node"},
 		{"vm without a key", []string{"vm"}, func(c *checkout) { c.program("terraform", "") }, "VULTR_API_KEY is not set"},
 		{"vm without values", []string{"vm"}, func(c *checkout) {
 			c.program("terraform", "")
@@ -102,6 +104,19 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 			c.program("ssh", "")
 			c.program("terraform", "")
 		}, "set TWOKEY_SSH=ops@ADDRESS"},
+		{"e2e on one cluster", []string{"e2e"}, func(c *checkout) {
+			for _, name := range []string{"go", "just", "kubectl", "openssl"} {
+				c.program(name, "")
+			}
+			c.env = append(c.env, "TWOKEY_KUBECONFIGS=dc1.yaml")
+		}, "TWOKEY_KUBECONFIGS=dc1.yaml:dc2.yaml names two kubeconfigs"},
+		{"e2e on a cluster that doesn't answer", []string{"e2e"}, func(c *checkout) {
+			for _, name := range []string{"go", "just", "openssl"} {
+				c.program(name, "")
+			}
+			c.clusters(`*/readyz*) exit 1 ;;`)
+			c.env = append(c.env, "TWOKEY_KUBECONFIGS=kube/dc1:kube/dc2")
+		}, "the cluster of kube/dc1 doesn't answer"},
 		{"bot-config over one that is there", []string{"bot-config"}, func(c *checkout) {
 			c.program("terraform", "")
 			c.program("twokey", "")

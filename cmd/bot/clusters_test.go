@@ -42,8 +42,9 @@ import (
 // The end-to-end test on two real clusters. It is told by the environment:
 //
 //	TWOKEY_KUBECONFIGS     two kubeconfigs of admins, separated by a colon: the sites
-//	                       dc1 and dc2, each with a default StorageClass; the namespace
-//	                       twokey of both is removed before and after
+//	                       dc1 and dc2, each with a default StorageClass. The test makes the
+//	                       namespace twokey of both and removes it at the end; one that
+//	                       no test has made is left alone, and nothing is done then
 //	TWOKEY_IMAGE_LOAD      program that brings an image into a site: NODE FILE
 //	TWOKEY_SITE_HALT       programs that cut a site's power, and switch it on again if it
 //	TWOKEY_SITE_START      is off: NODE; without them the disaster is left out, loudly
@@ -96,8 +97,7 @@ func newSites(t *testing.T) *sites {
 	if start := os.Getenv(envStart); start != "" { // a run that was killed may have left it dark
 		s.power(start, "dc2")
 	}
-	s.clean()
-	t.Cleanup(s.clean)
+	s.claim()
 	s.image()
 	s.survey()
 	s.manifests()
@@ -263,10 +263,32 @@ func (s *sites) edit(path string, change func(string) string) {
 	s.must(os.WriteFile(path, []byte(after), 0o600))
 }
 
+// ours marks a namespace that this test has made.
+const ours = "twokey.io/end-to-end-test"
+
+// claim makes the namespace in both sites, and removes it at the end. One that is
+// there already is somebody's database, unless a run that was killed has left it.
+func (s *sites) claim() {
+	s.t.Helper()
+	for _, name := range siteNames {
+		if there := s.kubectl(name, "get", "namespace", "twokey", "--ignore-not-found", "-o", "name"); there != "" &&
+			s.kubectl(name, "get", "namespace", "twokey", "-o", `go-template={{index .metadata.labels "`+ours+`"}}`) != "true" {
+			s.t.Fatalf("the cluster of %s has a namespace twokey that no test has made: somebody's database. Nothing was touched. Give another cluster, or remove it yourself", name)
+		}
+	}
+	s.must(os.WriteFile(s.file("namespace.yaml"), []byte(`{apiVersion: v1, kind: Namespace, metadata: {name: twokey, labels: {`+ours+`: "true"}}}`), 0o600))
+	s.clean()
+	s.t.Cleanup(s.clean)
+	for _, name := range siteNames {
+		s.kubectl(name, "create", "-f", s.file("namespace.yaml"))
+	}
+}
+
 // clean removes everything that a run makes, volumes too.
 func (s *sites) clean() {
 	for _, name := range siteNames {
-		out, err := s.run(context.WithoutCancel(s.t.Context()), "kubectl", "--kubeconfig", s.file("kube", name), "--request-timeout=120s", "delete", "namespace", "twokey", "--ignore-not-found")
+		out, err := s.run(context.WithoutCancel(s.t.Context()), "kubectl", "--kubeconfig", s.file("kube", name), "--request-timeout=120s",
+			"delete", "namespace", "--selector", ours+"=true", "--ignore-not-found")
 		if err != nil {
 			s.t.Errorf("%s: %v: %s", name, err, out)
 		}
