@@ -10,6 +10,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"flag"
 	"fmt"
@@ -95,7 +96,11 @@ func assemble(program []byte, arch string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files)), nil })
+	packed, err := pack(files)
+	if err != nil {
+		return nil, err
+	}
+	content, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(packed)), nil })
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +109,19 @@ func assemble(program []byte, arch string) (v1.Image, error) {
 		return nil, err
 	}
 	return mutate.ConfigFile(img, configFile(img, arch))
+}
+
+// pack compresses once what is read several times.
+func pack(files []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write(files); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 func configFile(img v1.Image, arch string) *v1.ConfigFile {
@@ -152,5 +170,8 @@ func layer(program []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return out.Bytes(), w.Close()
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
