@@ -36,6 +36,7 @@ type courier struct {
 	sent           map[string]string    // by key: what the message shows, as last sent
 	shownAt        map[string]time.Time // by key: when it was last sent
 	lastSuccess    time.Time
+	unheard        int       // calls in a row that Slack didn't answer
 	began          time.Time // when this process began to deliver
 
 	nudge chan struct{}

@@ -294,7 +294,24 @@ func (c *courier) succeeded(p *parcel, l letter, m message) {
 	c.sent[l.key], c.shownAt[l.key], c.lastSuccess = m.fingerprint(), now, now
 	clear(c.shut)
 	c.setWorry("")
+	c.heard()
 	c.finished(p, l)
+}
+
+// outage is how many calls in a row without an answer are one.
+const outage = 3
+
+// heard lets what waited out an outage go at once: each had its own pause, and
+// some of them are long by then.
+func (c *courier) heard() {
+	if c.unheard >= outage {
+		for _, p := range c.pending {
+			if p.backoff != nil && p.barred == "" {
+				p.next = time.Time{}
+			}
+		}
+	}
+	c.unheard = 0
 }
 
 // failed decides what becomes of a parcel after a call of Slack failed.
@@ -317,6 +334,7 @@ func (c *courier) failed(ctx context.Context, p *parcel, l letter, method string
 		if method == methodPost && f == fateUncertain {
 			p.unsure, p.tried = true, c.opt.Now()
 		}
+		c.unheard++
 		c.later(p, method, err)
 	}
 }

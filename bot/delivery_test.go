@@ -337,6 +337,23 @@ func TestAnOutageIsFollowedByOneMessageAndNotByAPage(t *testing.T) {
 	}
 }
 
+// TestTheEndOfAnOutageIsNoticed: the first answer of Slack lets everything go,
+// however long it would have waited by itself.
+func TestTheEndOfAnOutageIsNoticed(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, func(s *setup) { s.bot.Pace.RetryFirst, s.bot.Pace.RetryMost = time.Hour, time.Hour })
+	b.Fail("chat.postMessage", slacksim.Down())
+	for _, pair := range []string{"billing", "orders", "stock"} {
+		b.store.Append(alert(pair))
+	}
+	b.until("each to be tried", func() bool { return b.calls("chat.postMessage") == 3 })
+	b.Heal(slacksim.Any)
+	b.store.Append(alert("users"))
+	for _, pair := range []string{"users", "billing", "orders", "stock"} {
+		b.message(pair + ": writes block")
+	}
+}
+
 func TestAnOldAlertAloneIsTold(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t)

@@ -76,6 +76,7 @@ var bothTransports = map[string]func(*testing.T){
 	"TestStatusIsAnsweredInTheChannel":                                 TestStatusIsAnsweredInTheChannel,
 	"TestStoppingFinishesTheWorkInHand":                                TestStoppingFinishesTheWorkInHand,
 	"TestTheExpiryIsShownLive":                                         TestTheExpiryIsShownLive,
+	"TestTheEndOfAnOutageIsNoticed":                                    TestTheEndOfAnOutageIsNoticed,
 	"TestTheHomeShowsAndFollowsTheState":                               TestTheHomeShowsAndFollowsTheState,
 	"TestTheHomesButtonsDoWhatTheCommandsDo":                           TestTheHomesButtonsDoWhatTheCommandsDo,
 	"TestTheHomesFormsAskAndPause":                                     TestTheHomesFormsAskAndPause,

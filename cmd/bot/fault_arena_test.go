@@ -305,6 +305,13 @@ func (p *points) at(ctx context.Context, at actions.Point) error {
 	return nil
 }
 
+// over: what has not happened by now doesn't any more, whatever reaches its point.
+func (p *points) over() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.acts = nil
+}
+
 func (p *points) due(at actions.Point) (all []func(context.Context) error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

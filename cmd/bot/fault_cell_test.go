@@ -376,8 +376,9 @@ func (w *walk) linger(ctx context.Context) {
 	<-wait.Done()
 }
 
-// heal ends every fault, in the reverse order, and the disaster's cut.
+// heal ends every fault, in the reverse order, and the disaster's cut; none begins after it.
 func (w *walk) heal(ctx context.Context) {
+	w.points.over()
 	for len(w.heals) > 0 {
 		last := len(w.heals) - 1
 		if err := w.heals[last](ctx); err != nil {
