@@ -95,6 +95,172 @@ func RenderAskedInVain(s Scene, trouble string) Rendered {
 	return rendered(askedMessage(s.view(), trouble))
 }
 
+// Material is everything that messages and views are made from.
+type Material struct {
+	Words    []string // at least one
+	Scene    Scene
+	Past     []approvals.Request
+	Reports  []actions.Report
+	News     []approvals.Event
+	Late     []approvals.Event
+	Alert    actions.Alert
+	Alerts   Alerts
+	States   []actions.PairState // at least one, with an incident
+	Lag      actions.LagHistory
+	Trail    actions.Trail
+	Compared actions.Comparison
+}
+
+// Built is a message, or a view as JSON.
+type Built struct {
+	Message Rendered
+	View    json.RawMessage
+}
+
+// Builders call every function that makes a message, a page or a view, by its
+// name, in each way that it can be called.
+func Builders(m Material) map[string]func() []Built {
+	v, last := m.Scene.view(), m.last()
+	link := map[string]string{m.Scene.Request.ID: "https://sim.example/p"}
+	messages := func(all ...message) (out []Built) {
+		for _, m := range all {
+			out = append(out, Built{Message: rendered(m)})
+		}
+		return out
+	}
+	pages := func(all ...*page) (out []Built) {
+		for _, p := range all {
+			out = append(out, Built{Message: rendered(p.message())}, Built{View: asJSON(p.view(actionDetails, "Page", "", ""))}, Built{View: asJSON(p.home())})
+		}
+		return out
+	}
+	views := func(all ...slack.ModalViewRequest) (out []Built) {
+		for _, v := range all {
+			out = append(out, Built{View: asJSON(v)})
+		}
+		return out
+	}
+	return map[string]func() []Built{
+		"askedMessage": func() []Built {
+			return messages(askedMessage(v, ""), askedMessage(v, last))
+		},
+		"auditMessage": func() []Built {
+			return messages(auditMessage(m.Trail, m.Scene.People, "/pg"), auditMessage(m.trail(), m.Scene.People, "/pg"))
+		},
+		"changeMessage":     func() []Built { return messages(changeMessage(m.News[0], m.Alert, m.Alerts)) },
+		"codeView":          func() []Built { return views(codeView(m.sheet(), nil), codeView(m.sheet(), &v)) },
+		"comparisonMessage": func() []Built { return messages(comparisonMessage(m.Compared)) },
+		"denyView":          func() []Built { return views(denyView(m.sheet(), nil), denyView(m.sheet(), &v)) },
+		"detailsView":       func() []Built { return views(detailsView(v)) },
+		"factorMessage": func() (out []Built) {
+			for _, e := range m.News {
+				if f, ok := factorMessage(e, m.Scene.People); ok {
+					out = append(out, messages(f)...)
+				}
+			}
+			return out
+		},
+		"faultMessage":     func() []Built { return messages(faultMessage(last, false), faultMessage(last, true)) },
+		"groupMessage":     func() []Built { return messages(groupMessage(m.States, m.Alerts)) },
+		"groupOverMessage": func() []Built { return messages(groupOverMessage(m.States)) },
+		"heldMessage":      func() []Built { return messages(heldMessage(v)) },
+		"helpMessage":      func() []Built { return messages(helpMessage("/pg", m.pairs())) },
+		"historyMessage": func() []Built {
+			return messages(historyMessage(m.Past, last, link, m.Scene.People, "/pg"))
+		},
+		"historyPage": func() []Built { return pages(historyPage(m.Past, "", nil, m.Scene.People, "/pg")) },
+		"homeForm": func() (out []Built) {
+			for _, action := range []string{homeFailover, homeRejoin, homeDrill, homePause, homeResume} {
+				form, _ := homeForm(action, last)
+				out = append(out, views(form)...)
+			}
+			return out
+		},
+		"homePage": func() []Built {
+			return pages(homePage(m.Scene.home()), homePage(homeScene{states: m.States, command: "/pg"}))
+		},
+		"incidentMessage": func() []Built {
+			return messages(incidentMessage(m.News[0], m.Alert, m.Alerts), incidentMessage(m.News[0], m.Alert, Alerts{}))
+		},
+		"lagMessage":    func() []Built { return messages(lagMessage(m.Lag, esc(last)), lagMessage(m.Lag, "")) },
+		"lagPage":       func() []Built { return pages(lagPage(m.Lag, esc(last))) },
+		"missedMessage": func() []Built { return messages(missedMessage(m.Late), missedMessage(m.Late[:1])) },
+		"newsMessage": func() (out []Built) {
+			for _, e := range m.News {
+				out = append(out, messages(newsMessage(e, m.Scene.People))...)
+			}
+			return out
+		},
+		"noteMessage": func() []Built { return messages(noteMessage(say("%s", last))) },
+		"noteView":    func() []Built { return views(noteView(say("%s", last))) },
+		"openMessage": func() []Built {
+			return messages(openMessage(append(m.Past, m.Scene.Request), link, m.Scene.People), openMessage(nil, nil, m.Scene.People))
+		},
+		"pauseMessage": func() (out []Built) {
+			for _, e := range m.News {
+				out = append(out, messages(pauseMessage(e))...)
+			}
+			return out
+		},
+		"previewMessage": func() []Built { return messages(previewMessage(v.plan, ordersOf(m))) },
+		"previewPage":    func() []Built { return pages(previewPage(v.plan, ordersOf(m))) },
+		"rawNews":        func() []Built { return messages(rawNews(m.News[0])) },
+		"refusalMessage": func() []Built {
+			r := &approvals.Refusal{Message: last, Request: m.Scene.Request.ID}
+			return messages(refusalMessage(r, ""), refusalMessage(r, "https://sim.example/p"))
+		},
+		"reminderMessage": func() []Built { return messages(reminderMessage(v)) },
+		"requestMessage":  func() []Built { return messages(requestMessage(v)) },
+		"resultMessage":   func() []Built { return messages(resultMessage(v)) },
+		"statementView": func() []Built {
+			return views(statementView(m.sheet(), nil, false), statementView(m.sheet(), &v, true))
+		},
+		"statusMessage":  func() []Built { return messages(statusMessage(m.Reports)) },
+		"statusPage":     func() []Built { return pages(statusPage(m.Reports)) },
+		"strangerHome":   func() []Built { return pages(strangerHome("C0OPS00001")) },
+		"testRowMessage": func() []Built { return messages(testRowMessage(m.Words[0], last, actions.TestRow{ID: 7})) },
+		"verifyMessage":  func() []Built { return messages(verifyMessage(m.Reports)) },
+		"verifyPage":     func() []Built { return pages(verifyPage(m.Reports)) },
+		"waitView":       func() []Built { return views(waitView(last)) },
+		"page":           func() []Built { return []Built{{Message: FromStrings(m.Words)}} },
+	}
+}
+
+func asJSON(v any) json.RawMessage {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+func (m Material) last() string {
+	if len(m.Words) == 0 {
+		return ""
+	}
+	return m.Words[len(m.Words)-1]
+}
+
+func (m Material) sheet() sheet {
+	return sheet{Request: m.Scene.Request.ID, Digest: m.Scene.Request.Digest().Short(), Channel: "C1", Message: "1.2"}
+}
+
+func (m Material) trail() actions.Trail {
+	t := m.Trail
+	t.Request = &m.Scene.Request
+	return t
+}
+
+func (m Material) pairs() []actions.Pair {
+	pairs := make([]actions.Pair, len(m.Words))
+	for i, w := range m.Words {
+		pairs[i] = actions.Pair{Name: w}
+	}
+	return pairs
+}
+
+func ordersOf(m Material) actions.Pair { return m.Scene.Pairs[0] }
+
 // Views gives every modal that a scene can lead to, and the home, as JSON.
 func Views(s Scene) map[string]json.RawMessage {
 	v := s.view()

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"twokey/actions"
 	"twokey/approvals"
 	"twokey/bot"
@@ -102,34 +100,4 @@ func TestHistoryAndAuditRead(t *testing.T) {
 	golden(t, "audit_request", bot.RenderAudit(actions.Trail{Request: &past[0], Events: events[:4], Left: 12, Head: 7, Hash: "ff"}, people()))
 	golden(t, "audit_entry", bot.RenderAudit(actions.Trail{Events: events[4:5], Head: 7, Hash: "ff"}, people()))
 	golden(t, "audit_none", bot.RenderAudit(actions.Trail{}, people()))
-}
-
-func TestNoHistoryBreaksALimitOfSlack(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		var past []approvals.Request
-		var events []approvals.Event
-		for range rapid.IntRange(0, 12).Draw(t, "requests") {
-			s := drawScene(t)
-			past = append(past, s.Request)
-			data, err := json.Marshal(map[string]any{"why": hostile(t, "why"), "text": hostile(t, "text")})
-			if err != nil {
-				t.Fatalf("%v", err)
-			}
-			events = append(events, approvals.Event{Seq: 1, Kind: hostile(t, "kind"), Subject: hostile(t, "subject"), Actor: approvals.Person(hostile(t, "actor")), Data: data, Hash: hostile(t, "hash")})
-		}
-		lawfulMessage(t, "history", bot.RenderHistory(past, hostile(t, "pair"), people()))
-		trail := actions.Trail{Events: events, Head: 9, Hash: hostile(t, "hash")}
-		lawfulMessage(t, "audit", bot.RenderAudit(trail, people()))
-		if len(past) > 0 {
-			trail.Request = &past[0]
-			lawfulMessage(t, "audit of a request", bot.RenderAudit(trail, people()))
-		}
-		h := aDay()
-		h.Pair, h.Samples = hostile(t, "pair"), h.Samples[:10]
-		for i := range h.Marks {
-			h.Marks[i].Text = hostile(t, "mark")
-		}
-		lawfulMessage(t, "lag", bot.RenderLag(h, hostile(t, "trouble")))
-	})
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"twokey/actions"
 	"twokey/approvals"
 	"twokey/bot"
@@ -227,33 +225,6 @@ func TestIncidentsRead(t *testing.T) {
 	golden(t, "group", bot.RenderGroup(members, how))
 	golden(t, "group_ended", bot.RenderGroup(members[1:2], how))
 	golden(t, "group_over", bot.RenderGroupOver(members[1:2]))
-}
-
-func TestNoIncidentBreaksALimitOfSlack(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		i := actions.Incident{ID: hostile(t, "id"), Since: noon, Worst: actions.Level(rapid.IntRange(0, 3).Draw(t, "worst")), Returns: rapid.IntRange(0, 3).Draw(t, "returns")}
-		for range rapid.IntRange(0, 20).Draw(t, "troubles") {
-			tr := actions.Trouble{Code: rapid.SampledFrom(append(actions.TroubleCodes(), hostile(t, "code"))).Draw(t, "which"), Level: actions.Level(rapid.IntRange(0, 2).Draw(t, "level")), Since: noon, Text: hostile(t, "text")}
-			if rapid.Bool().Draw(t, "over") {
-				tr.Until = noon
-			}
-			i.Troubles = append(i.Troubles, tr)
-		}
-		if rapid.Bool().Draw(t, "ended") {
-			i.Ended = noon
-		}
-		a := actions.Alert{Pair: hostile(t, "pair"), Health: actions.Health(hostile(t, "health")), Text: hostile(t, "words"), Incident: i, Call: true, Paused: &actions.Paused{Why: hostile(t, "why")}}
-		how := bot.Alerts{Mention: rapid.SampledFrom([]string{"", "S0ONCALL01", "<!channel>"}).Draw(t, "mention"), Runbook: "https://sim.example/a"}
-		lawfulMessage(t, "incident", bot.RenderIncident(approvals.Event{Seq: 1, At: noon}, a, how))
-		lawfulMessage(t, "change", bot.RenderChange(approvals.Event{Seq: 1, At: noon}, a, how))
-		var members []actions.PairState
-		for range rapid.IntRange(1, 60).Draw(t, "members") {
-			members = append(members, actions.PairState{Pair: actions.Pair{Name: a.Pair}, Memory: actions.Remembered{Incident: &i}})
-		}
-		lawfulMessage(t, "group", bot.RenderGroup(members, how))
-		lawfulMessage(t, "group over", bot.RenderGroupOver(members))
-	})
 }
 
 func TestSparkline(t *testing.T) {

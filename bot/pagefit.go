@@ -121,7 +121,7 @@ func textOf(parts []part) markup {
 		}
 		text += p.text
 	}
-	return cut(text, limitText)
+	return markup(nonEmpty(string(cut(text, limitText))))
 }
 
 // words are a part as it is read out.
