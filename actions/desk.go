@@ -47,6 +47,9 @@ type Desk struct {
 	start chan string // ids of requests to execute
 	arms  chan arming // latches to show
 
+	lookouts map[string]*lookout      // by pair
+	recipes  map[string]chan struct{} // by pair: places for those who try it out
+
 	mu      sync.Mutex
 	changed map[string]chan struct{} // closed when the request changes; only where somebody waits
 	running map[string]bool          // requests that a goroutine of Run has in hand
@@ -65,10 +68,15 @@ func NewDesk(o Options) (*Desk, error) {
 			}
 		}
 	}
-	return &Desk{
+	d := &Desk{
 		opt: o, start: make(chan string, 1024), arms: make(chan arming, len(o.Pairs)),
+		lookouts: map[string]*lookout{}, recipes: map[string]chan struct{}{},
 		changed: map[string]chan struct{}{}, running: map[string]bool{}, arming: map[string]arming{},
-	}, nil
+	}
+	for _, p := range o.Pairs {
+		d.lookouts[p.Name], d.recipes[p.Name] = newLookout(), make(chan struct{}, recipesAtOnce)
+	}
+	return d, nil
 }
 
 func (d *Desk) now() time.Time { return d.opt.Now() }
@@ -95,7 +103,7 @@ func (d *Desk) pair(name string) (Pair, error) {
 }
 
 // Status looks at a pair.
-func (d *Desk) Status(ctx context.Context, pair string) (Report, error) { return d.look(ctx, pair) }
+func (d *Desk) Status(ctx context.Context, pair string) (Report, error) { return d.glance(ctx, pair) }
 
 // Verify looks at a pair, and where only the latch is missing shows it with one
 // CHECKPOINT on the primary. One that takes longer than an effect may goes on
@@ -105,7 +113,7 @@ func (d *Desk) Verify(ctx context.Context, pair string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	rep, err := d.look(ctx, pair)
+	rep, err := d.glance(ctx, pair)
 	if err != nil || d.executing(ctx, pair) || !onlyUnlatched(rep.Evidence) {
 		return rep, err
 	}
@@ -116,7 +124,7 @@ func (d *Desk) Verify(ctx context.Context, pair string) (Report, error) {
 	case <-patience.Done():
 		d.opt.Log.Info("the latch is still being shown", "pair", pair, "cause", context.Cause(patience))
 	}
-	return d.look(ctx, pair)
+	return d.glance(ctx, pair)
 }
 
 func (d *Desk) executing(ctx context.Context, pair string) bool {

@@ -30,7 +30,12 @@ type TableCompare struct {
 // InsertTest commits one test row on the primary, with the waiting that every
 // application's commit has.
 func (d *Desk) InsertTest(ctx context.Context, pair string, by approvals.Person) (string, TestRow, error) {
-	rep, err := d.look(ctx, pair)
+	leave, err := d.trying(pair)
+	if err != nil {
+		return "", TestRow{}, err
+	}
+	defer leave()
+	rep, err := d.glance(ctx, pair)
 	if err != nil {
 		return "", TestRow{}, err
 	}
@@ -48,7 +53,12 @@ func (d *Desk) InsertTest(ctx context.Context, pair string, by approvals.Person)
 // until the standby has replayed what the primary had when the question came;
 // under a write load the rows move on, so it tries a few times.
 func (d *Desk) VerifyData(ctx context.Context, pair string) (Comparison, error) {
-	rep, err := d.look(ctx, pair)
+	leave, err := d.trying(pair)
+	if err != nil {
+		return Comparison{}, err
+	}
+	defer leave()
+	rep, err := d.glance(ctx, pair)
 	if err != nil {
 		return Comparison{}, err
 	}
