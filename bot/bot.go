@@ -109,7 +109,7 @@ const (
 	// So many that 200 deliveries a second are worked on while Slack takes 2 s for
 	// each call, of which some need two; what waits costs little.
 	commandCrew  = 256
-	pressCrew    = 512
+	pressCrew    = 1024
 	workTimeout  = 2 * time.Minute  // of one delivery's work
 	drainTimeout = 10 * time.Second // of all of it, when the bot stops
 )

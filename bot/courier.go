@@ -41,8 +41,9 @@ type courier struct {
 
 	nudge chan struct{}
 	mu    sync.Mutex
-	redo  []redo // to deliver again
-	worry string // why messages don't leave
+	redo  []redo          // to deliver again
+	worry string          // why messages don't leave
+	links map[spot]string // a message's link never changes
 }
 
 func newCourier(o Options, slack *client) *courier {
@@ -50,7 +51,7 @@ func newCourier(o Options, slack *client) *courier {
 		opt: o, slack: slack, pending: map[string]*parcel{},
 		posts: rate.NewLimiter(every(o.Pace.PostEvery), postBurst), updates: rate.NewLimiter(every(o.Pace.UpdateEvery), updateBurst),
 		heldUntil: map[string]time.Time{}, shut: map[string]string{}, sent: map[string]string{}, shownAt: map[string]time.Time{},
-		nudge: make(chan struct{}, 1),
+		nudge: make(chan struct{}, 1), links: map[spot]string{},
 	}
 }
 
@@ -315,12 +316,48 @@ func (c *courier) link(ctx context.Context, key string) string {
 	if err != nil || !at.posted() {
 		return ""
 	}
+	if link, known := c.linkAt(at.spot); known {
+		return link
+	}
 	link, err := c.slack.permalink(ctx, at.spot)
 	if err != nil {
 		c.opt.Log.Info("no link to a message", "key", key, "error", err)
 		return ""
 	}
+	c.keepLink(at.spot, link)
 	return link
+}
+
+func (c *courier) linkAt(s spot) (link string, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	link, known = c.links[s]
+	return link, known
+}
+
+func (c *courier) keepLink(s spot, link string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.links) >= maxRemember {
+		clear(c.links)
+	}
+	c.links[s] = link
+}
+
+// linksTo leads to the messages of several requests, each looked up beside the
+// others: Slack may be slow.
+func (c *courier) linksTo(ctx context.Context, all []approvals.Request) map[string]string {
+	found := make([]string, len(all))
+	var looking sync.WaitGroup
+	for i, r := range all {
+		looking.Go(func() { found[i] = c.link(ctx, requestKey(r.ID)) })
+	}
+	looking.Wait()
+	links := map[string]string{}
+	for i, r := range all {
+		links[r.ID] = found[i]
+	}
+	return links
 }
 
 func (c *courier) trouble() string {

@@ -61,9 +61,13 @@ func (s Scene) view() view {
 }
 
 func RenderRequest(s Scene) Rendered { return rendered(requestMessage(s.view())) }
-func RenderResult(s Scene) Rendered  { return rendered(resultMessage(s.view())) }
-func RenderHeld(s Scene) Rendered    { return rendered(heldMessage(s.view())) }
-func RenderAsked(s Scene) Rendered   { return rendered(askedMessage(s.view(), "")) }
+
+// Rendering is what the program does, without what tests need beside it.
+func Rendering(s Scene) string { return string(requestMessage(s.view()).text) }
+
+func RenderResult(s Scene) Rendered { return rendered(resultMessage(s.view())) }
+func RenderHeld(s Scene) Rendered   { return rendered(heldMessage(s.view())) }
+func RenderAsked(s Scene) Rendered  { return rendered(askedMessage(s.view(), "")) }
 
 func RenderStatus(r ...actions.Report) Rendered { return rendered(statusMessage(r)) }
 func RenderVerify(r ...actions.Report) Rendered { return rendered(verifyMessage(r)) }

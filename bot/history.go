@@ -21,11 +21,7 @@ func (b *Bot) history(ctx context.Context, who asker, pair string) error {
 	if err != nil {
 		return err
 	}
-	links := map[string]string{}
-	for _, r := range past {
-		links[r.ID] = b.courier.link(ctx, requestKey(r.ID))
-	}
-	b.tellAll(ctx, who, historyMessage(past, pair, links, b.opt.People, b.opt.Command))
+	b.tellAll(ctx, who, historyMessage(past, pair, b.courier.linksTo(ctx, past), b.opt.People, b.opt.Command))
 	return nil
 }
 

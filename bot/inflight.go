@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 	"time"
 
@@ -19,35 +20,43 @@ type inFlight struct {
 	now func() time.Time
 
 	mu    sync.Mutex
-	taken map[string]bool
+	taken map[keyHash]struct{}
 	order []takenKey
 }
 
+// keyHash stands for a key: of many, only what tells them apart is kept.
+type keyHash [16]byte
+
+func hashOf(key string) keyHash {
+	sum := sha256.Sum256([]byte(key))
+	return keyHash(sum[:len(keyHash{})])
+}
+
 type takenKey struct {
-	key string
-	at  time.Time
+	key keyHash
+	at  int64 // nanoseconds
 }
 
 func newInFlight(now func() time.Time) *inFlight {
-	return &inFlight{now: now, taken: map[string]bool{}}
+	return &inFlight{now: now, taken: map[keyHash]struct{}{}}
 }
 
 // take says whether key is new to this process.
 func (f *inFlight) take(key string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := f.now()
+	hash, now := hashOf(key), f.now().UnixNano()
 	n := 0
-	for n < len(f.order) && (len(f.order)-n > seenMax || now.Sub(f.order[n].at) > seenFor) {
+	for n < len(f.order) && (len(f.order)-n > seenMax || now-f.order[n].at > int64(seenFor)) {
 		delete(f.taken, f.order[n].key)
 		n++
 	}
 	f.order = f.order[n:]
-	if f.taken[key] {
+	if _, known := f.taken[hash]; known {
 		return false
 	}
-	f.taken[key] = true
-	f.order = append(f.order, takenKey{key: key, at: now})
+	f.taken[hash] = struct{}{}
+	f.order = append(f.order, takenKey{key: hash, at: now})
 	return true
 }
 
@@ -55,7 +64,7 @@ func (f *inFlight) take(key string) bool {
 func (f *inFlight) forget(key string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.taken, key)
+	delete(f.taken, hashOf(key))
 }
 
 // once does the work of a delivery unless a copy of it was worked on to the

@@ -12,10 +12,7 @@ func (b *Bot) approvals(ctx context.Context, who asker) error {
 	if err != nil {
 		return err
 	}
-	links := map[string]string{}
-	for _, r := range open {
-		links[r.ID] = b.courier.link(ctx, requestKey(r.ID))
-	}
+	links := b.courier.linksTo(ctx, open)
 	b.tellAll(ctx, who, openMessage(open, links, b.opt.People))
 	return nil
 }
