@@ -170,7 +170,7 @@ func TestVotersAccounts(t *testing.T) {
 	}{
 		"both may":                            {func(time.Duration) error { return nil }, approvals.Succeeded, 0, ""},
 		"one can't be looked up for a minute": {func(d time.Duration) error { return when(d < time.Minute, unsure) }, approvals.Succeeded, time.Minute, ""},
-		"one can't be looked up at all":       {func(time.Duration) error { return unsure }, approvals.Expired, 15 * time.Minute, "no two approvals until"},
+		"one can't be looked up at all":       {func(time.Duration) error { return unsure }, approvals.Expired, 15 * time.Minute, "it was approved, and could not begin in time"},
 		"one is deactivated":                  {func(time.Duration) error { return closed }, approvals.Stale, 0, "dba-1 may not vote any more: the account is deactivated"},
 		"one can't be looked up, then is found": {func(d time.Duration) error {
 			return errors.Join(when(d < time.Minute, unsure), when(d >= time.Minute, closed))

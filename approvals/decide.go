@@ -2,6 +2,7 @@ package approvals
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -114,7 +115,20 @@ func (r Request) Expire(now time.Time) (Request, []Event, error) {
 	if !r.State.Votable() || now.Before(r.ExpiresAt) {
 		return r, nil, nil
 	}
-	return r.end(now, "", Expire, "no two approvals until "+stamp(r.ExpiresAt))
+	return r.end(now, "", Expire, r.tooLate())
+}
+
+// tooLate is why a request expires, for people. One with all its approvals does
+// so when it could not begin: then that, and not the approvers, is to be looked at.
+func (r Request) tooLate() string {
+	switch n := len(r.Votes); {
+	case r.State == Approved:
+		return "it was approved, and could not begin in time: its voters' accounts could not be looked up again, or no bot was running"
+	case n == 0:
+		return "nobody approved it in time"
+	default:
+		return fmt.Sprintf("only %d of %d approvals came in time", n, Required)
+	}
 }
 
 // MayRemind says whether it is time to remind those who have not voted: once,

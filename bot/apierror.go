@@ -98,6 +98,8 @@ func readsAlone(code string) bool {
 // remedy says what people can do about a code that bars deliveries.
 func remedy(code string) string {
 	switch code {
+	case "":
+		return "look at the error: Slack gave no answer that says what is wrong; check this machine's way to it, and its status page"
 	case "channel_not_found":
 		return "check the channel's id in the configuration; a private channel must have the bot as a member"
 	case "not_in_channel":

@@ -140,7 +140,7 @@ func (v view) proof(p *page) {
 func clearanceWord(c actions.ClearanceKind) markup {
 	switch c {
 	case actions.ClearStopped:
-		return "stopped, and can't come back by itself"
+		return "stopped cleanly"
 	case actions.ClearStandby:
 		return "read back in recovery, as a standby"
 	case actions.ClearOff:

@@ -227,7 +227,7 @@ func servedForLong(b *testing.B) (w *world, pid int) {
 	b.Helper()
 	w = newClosed(b)
 	for _, step := range []stepFunc{w.openKeeper, w.openPair, w.openSlack} {
-		w.must(step(w.ctx()))
+		w.must(step(b.Context())) // for longer than a test waits
 	}
 	path, err := w.writeConfig()
 	w.must(err)
