@@ -151,7 +151,10 @@ func (d *Desk) Audit(ctx context.Context, ref string, limit int) (Trail, error) 
 		return d.auditEntry(ctx, t, seq)
 	}
 	r, err := d.named(ctx, ref)
-	if err != nil {
+	switch {
+	case approvals.Refused(err) == approvals.CodeUnknown:
+		return t, refuse("There is no request whose id is or ends with %q, and no audit entry of that number; the last one is %d. `history` lists the requests.", ref, t.Head)
+	case err != nil:
 		return t, err
 	}
 	t.Request = &r

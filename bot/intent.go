@@ -226,8 +226,11 @@ func windowWord(back time.Duration) string {
 
 var looksLikeTime = regexp.MustCompile(`^[0-9]+ *[a-zA-Z]*$`)
 
-// window takes the last word, where it looks like a time.
+// window takes the last word, where it looks like a time; people also say it first.
 func (p *parser) window(v verb, in *Intent) error {
+	if len(p.rest) == 2 && looksLikeTime.MatchString(p.rest[0]) && p.find(p.rest[0]).Name == "" {
+		p.rest = []string{p.rest[1], p.rest[0]}
+	}
 	last := len(p.rest) - 1
 	if last < 0 || !looksLikeTime.MatchString(p.rest[last]) || p.find(p.rest[last]).Name != "" {
 		return nil

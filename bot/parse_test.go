@@ -53,6 +53,7 @@ func TestParse(t *testing.T) {
 		{"lag without anything is the last hour", "lag", one, bot.Intent{Verb: "lag", Pairs: []string{"orders"}, Back: time.Hour}},
 		{"lag of a pair", "lag billing", two, bot.Intent{Verb: "lag", Pairs: []string{"billing"}, Back: time.Hour}},
 		{"lag of a time alone", "lag 7D", one, bot.Intent{Verb: "lag", Pairs: []string{"orders"}, Back: 7 * 24 * time.Hour}},
+		{"lag of both, the time first", "lag 24h billing", two, bot.Intent{Verb: "lag", Pairs: []string{"billing"}, Back: 24 * time.Hour}},
 		{"lag of both", "lag billing 24h", two, bot.Intent{Verb: "lag", Pairs: []string{"billing"}, Back: 24 * time.Hour}},
 		{"history of all", "history", two, bot.Intent{Verb: "history"}},
 		{"history of a pair", "history Billing", two, bot.Intent{Verb: "history", Pairs: []string{"billing"}}},
@@ -107,7 +108,7 @@ func TestParseRefusesWithASuggestionOrAnExample(t *testing.T) {
 		{"a node for a drill", "drill orders to dc1", "I don't understand"},
 		{"a time that is none", "lag orders 3h", "\"3h\" can't be looked back for; there is 1h, 24h and 7d"},
 		{"a time without a pair", "lag 24h", "Which pair?"},
-		{"a time before the pair", "lag 24h orders", "There is no pair \"24h\""},
+		{"a time before a pair that isn't there", "lag 24h nowhere", "There is no pair \"nowhere\""},
 		{"too much for audit", "audit 1 2", "\"2\" is too much"},
 		{"a node for a rejoin", "rejoin orders to dc1", "I don't understand"},
 	}

@@ -24,7 +24,7 @@ func (b *Bot) cancel(ctx context.Context, who asker, id string) error {
 	if err != nil {
 		return err
 	}
-	r, err := pick(open, id, who.person)
+	r, err := pick(open, id, who.person, b.opt.Command)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ const leastIDSuffix = 4
 
 // pick finds the open request that is meant: by id, by the end of its id, or
 // as the person's only one.
-func pick(open []approvals.Request, id string, who approvals.Person) (approvals.Request, error) {
+func pick(open []approvals.Request, id string, who approvals.Person, command string) (approvals.Request, error) {
 	var found []approvals.Request
 	for _, r := range open {
 		switch {
@@ -53,11 +53,11 @@ func pick(open []approvals.Request, id string, who approvals.Person) (approvals.
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return approvals.Request{}, refuse(approvals.CodeInput, "Which one? Add the id of the request; `approvals` lists them.")
+		return approvals.Request{}, refuse(approvals.CodeInput, "Which one? Add the id of the request; `%s approvals` lists them.", command)
 	case id == "":
 		return approvals.Request{}, refuse(approvals.CodeUnknown, "You have no open request.")
 	}
-	return approvals.Request{}, refuse(approvals.CodeUnknown, "No open request has the id %q. `approvals` lists them.", id)
+	return approvals.Request{}, refuse(approvals.CodeUnknown, "No open request has the id %q. `%s approvals` lists them.", id, command)
 }
 
 func (b *Bot) insertTest(ctx context.Context, who asker, pair string) error {
