@@ -153,7 +153,8 @@ func (d *Desk) Audit(ctx context.Context, ref string, limit int) (Trail, error) 
 	r, err := d.named(ctx, ref)
 	switch {
 	case approvals.Refused(err) == approvals.CodeUnknown:
-		return t, refuse("There is no request whose id is or ends with %q, and no audit entry of that number; the last one is %d. `history` lists the requests.", ref, t.Head)
+		return t, &approvals.Refusal{Code: approvals.CodeUnknown, Message: fmt.Sprintf(
+			"There is no request whose id is or ends with %q, and no audit entry of that number; the last one is %d. `history` lists the requests.", ref, t.Head)}
 	case err != nil:
 		return t, err
 	}
