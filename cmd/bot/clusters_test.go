@@ -276,11 +276,11 @@ func (s *sites) claim() {
 			s.t.Fatalf("the cluster of %s has a namespace twokey that no test has made: somebody's database. Nothing was touched. Give another cluster, or remove it yourself", name)
 		}
 	}
-	s.must(os.WriteFile(s.file("namespace.yaml"), []byte(`{apiVersion: v1, kind: Namespace, metadata: {name: twokey, labels: {`+ours+`: "true"}}}`), 0o600))
+	s.must(os.WriteFile(s.file("namespace.json"), []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"twokey","labels":{"`+ours+`":"true"}}}`), 0o600))
 	s.clean()
 	s.t.Cleanup(s.clean)
 	for _, name := range siteNames {
-		s.kubectl(name, "create", "-f", s.file("namespace.yaml"))
+		s.kubectl(name, "create", "-f", s.file("namespace.json"))
 	}
 }
 
@@ -729,6 +729,7 @@ func (s *sites) disaster() {
 	}
 	s.must(s.load.Until(s.ctx(), 200))
 	s.t.Cleanup(func() { s.power(start, "dc2") }) // however this ends, and before the sites are cleaned
+	cut := time.Now()
 	s.power(halt, "dc2")
 	s.fake.OnPower(otherInstance, func(power string) { // the machine is dark already; its provider only learns of it
 		s.t.Logf("the fake account says: %s", power)
@@ -749,6 +750,7 @@ func (s *sites) disaster() {
 		t.Errorf("the machine was not fenced: %s", s.fake.Power(otherInstance))
 	}
 	s.must(s.load.Until(s.long(), 200))
+	s.t.Logf("from the cut of the power to the first acknowledged row at dc1, looks and people's votes included: %s", s.load.Pause(cut, time.Now()))
 	s.back(start)
 }
 
