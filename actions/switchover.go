@@ -207,7 +207,13 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 	var end WALEnd
 	ctx, ended := context.WithCancelCause(ctx)
 	defer ended(nil)
-	group.Go(func() error { return x.awaitEnd(ctx, &end) })
+	began := x.desk.now()
+	var arrived, sealed time.Duration // who was waited for, for whoever wants a shorter pause
+	group.Go(func() error {
+		err := x.awaitEnd(ctx, &end)
+		arrived = x.desk.now().Sub(began)
+		return err
+	})
 	grace := time.AfterFunc(2*x.desk.opt.Timeouts.Stop, func() { // until it is set below, the deadline of the stop comes first
 		ended(fmt.Errorf("%s has ended, and %s does not have its shutdown checkpoint", x.plan.From, x.plan.To))
 	})
@@ -220,7 +226,11 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 		return err
 	}
 	if s, can := x.machine().(Sealer); can { // that it has ended shows at the gate, and is confirmed after it
-		group.Go(func() error { return s.Sealed(ctx) })
+		group.Go(func() error {
+			err := s.Sealed(ctx)
+			sealed = x.desk.now().Sub(began)
+			return err
+		})
 		defer beside(ctx, stopped)()
 	} else {
 		group.Go(func() error { return stopped(ctx) })
@@ -229,6 +239,7 @@ func (x *execution) gate(ctx context.Context) (Clearance, error) {
 		return Clearance{}, err
 	}
 	x.out.Gate = end.End
+	x.log.Info("the gate is passed", "checkpoint_after", arrived, "sealed_after", sealed)
 	return clearStopped(x.plan.From, end, x.mark.LSN, x.mark.Timeline)
 }
 

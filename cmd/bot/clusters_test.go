@@ -667,6 +667,8 @@ func (s *sites) oneSwitchover(from, to string) time.Duration {
 	s.must(s.load.Until(s.ctx(), 50))
 	pause := s.load.Pause(began, time.Now())
 	s.t.Logf("%s to %s: longest silence %s; posted: %s%s", from, to, pause, regexp.MustCompile(`Writes paused for .*`).FindString(text), pauseSteps(text))
+	said := s.kubectl("dc1", "-n", "twokey", "logs", "deployment/bot", "--since-time="+began.UTC().Format(time.RFC3339))
+	s.t.Logf("the bot: %s", regexp.MustCompile(`"the gate is passed".*`).FindString(said))
 	s.healthy(to)
 	return pause
 }
