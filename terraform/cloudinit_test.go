@@ -106,7 +106,7 @@ func TestFilesHaveTheModesTheyNeed(t *testing.T) {
 		"/usr/local/sbin/twokey-k3s": "0755", "/usr/local/sbin/twokey-setup": "0755",
 		"/etc/twokey/node.env": "0644", "/etc/twokey/twokey.nft": "0644", "/etc/twokey/tunnel.nft": "0644",
 		"/etc/ssh/sshd_config.d/10-twokey.conf": "0644", "/etc/apt/apt.conf.d/20auto-upgrades": "0644", "/etc/apt/apt.conf.d/60twokey": "0644",
-		"/etc/sysctl.d/60-twokey-pods.conf": "0644",
+		"/etc/sysctl.d/60-twokey-pods.conf":         "0644",
 		"/etc/systemd/system/twokey-filter.service": "0644", "/etc/systemd/system/k3s.service.d/10-tunnel.conf": "0644",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
