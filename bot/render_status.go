@@ -71,13 +71,18 @@ func failuresOf(e actions.Evidence) markup {
 
 const unknown = "?"
 
-// statusTable has one row for each node.
+// statusTable has one column for each node: side by side they fit on a telephone,
+// while a row for each is wider than Slack shows.
 func statusTable(r actions.Report) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(actions.RowTitles(), "\t"))
-	for _, row := range r.Rows() {
-		fmt.Fprintln(w, strings.Join(row.Cells(), "\t"))
+	rows := r.Rows()
+	for i, title := range actions.RowTitles() {
+		line := []string{title}
+		for _, row := range rows {
+			line = append(line, row.Cells()[i])
+		}
+		fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
 	_ = w.Flush() // into memory
 	return b.String()

@@ -34,6 +34,7 @@ func TestApprovalClickedThrough(t *testing.T) {
 
 	asker.say("/pg status")
 	asker.sees("MEMBER")
+	asker.picture("0-status")
 	asker.say("/pg failover orders -- maintenance of dc1")
 	asker.sees("0 of 2 approvals")
 	asker.picture("1-asked")
@@ -70,6 +71,8 @@ func TestApprovalClickedThrough(t *testing.T) {
 	asker.picture("7-result")
 	asker.dark()
 	asker.picture("8-result-dark")
+	asker.do("open the Home", chromedp.Click(`//button[contains(., "App Home")]`), chromedp.WaitVisible(`//*[contains(text(), "Last failover: switchover")]`))
+	asker.picture("10-home")
 	if r, out := w.ended(); r.State != approvals.Succeeded || out.NewPrimary != "dc2" {
 		t.Errorf("the request ended %s with %q as primary: %s", r.State, out.NewPrimary, r.Why)
 	}
@@ -119,7 +122,7 @@ func openBrowser(ctx context.Context, t *testing.T, path string) *browser {
 	t.Helper()
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("disable-quic", true), chromedp.WindowSize(1280, 1000))
+		chromedp.Flag("disable-quic", true), chromedp.WindowSize(1280, 1560)) // a whole request fits
 	ctx, cancelExec := chromedp.NewExecAllocator(ctx, options...)
 	ctx, cancel := chromedp.NewContext(ctx)
 	t.Cleanup(func() { cancel(); cancelExec() })

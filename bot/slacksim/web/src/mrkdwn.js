@@ -140,14 +140,18 @@ function cut(s, separator) {
   return at < 0 ? [s] : [s.slice(0, at), s.slice(at + 1)];
 }
 
+// The names that Slack has and the list behind isEmoji lacks.
+const slackNames = { double_vertical_bar: "⏸️", large_green_circle: "🟢", large_yellow_circle: "🟡", large_orange_circle: "🟠" };
+
 // emoji splits a text at the :names: that exist.
 function emoji(source, style, isEmoji) {
   const out = [];
   let from = 0;
   for (const found of source.matchAll(/:([a-z0-9_+'-]+):/g)) {
-    if (found.index < from || !isEmoji(found[1])) continue;
+    const sign = slackNames[found[1]];
+    if (found.index < from || !(sign || isEmoji(found[1]))) continue;
     if (found.index > from) out.push(text(source.slice(from, found.index), style));
-    out.push({ type: "emoji", name: found[1] });
+    out.push(sign ? text(sign, style) : { type: "emoji", name: found[1] });
     from = found.index + found[0].length;
   }
   if (from < source.length) out.push(text(source.slice(from), style));

@@ -10,6 +10,7 @@ const one = (mrkdwn) => richText(mrkdwn, known)[0].elements;
 const rows = [
   ["a time isn't an emoji", "at 10:30:45 sharp", [t("at 10:30:45 sharp")]],
   ["an emoji is one", "done :x:", [t("done "), { type: "emoji", name: "x" }]],
+  ["an emoji that only Slack calls so is its sign", ":large_green_circle: well", [t("🟢"), t(" well")]],
   ["emphasis needs a word's edges", "a*b*c, count(*) and snake_case_name", [t("a*b*c, count(*) and snake_case_name")]],
   ["emphasis in all three kinds", "*b* _i_ ~s~", [t("b", "bold"), t(" "), t("i", "italic"), t(" "), t("s", "strike")]],
   ["emphasis inside emphasis", "*b _bi_*", [t("b ", "bold"), t("bi", "bold", "italic")]],
