@@ -105,9 +105,9 @@ var ErrNotPrimary = errors.New("the server is a standby, not the primary that wa
 // fenced first.
 var ErrStillPrimary = errors.New("the server still runs as a primary")
 
-// Between two looks while something is waited for: one that writers wait for,
-// and any other.
-const soon, later = 40 * time.Millisecond, 250 * time.Millisecond
+// Between two looks while something is waited for: what writers wait for, what
+// people do, and anything else. The first makes no more requests than [perSecond].
+const atOnce, soon, later = 20 * time.Millisecond, 40 * time.Millisecond, 250 * time.Millisecond
 
 // Stop implements [actions.Machine]: it scales to 0. The pod's own stop signal,
 // SIGINT, makes it a fast shutdown. A server that answers as a standby is
@@ -138,31 +138,55 @@ const stopLook = time.Second
 // Sealed implements [actions.Sealer]: it returns when no pod is wanted and the
 // deletion of the one that there was is under way, which its kubelet has taken
 // over. A kubelet never begins a container of such a pod again.
+//
+// Writers wait for it, so what is wanted is read again beside the pods. It counts
+// only if that is the same as before they were read.
 func (m *Machine) Sealed(ctx context.Context) error {
-	return m.await(ctx, soon, "it can come back", func(ctx context.Context) error {
-		s, err := m.readSet(ctx)
+	before, err := m.readSet(ctx)
+	return m.await(ctx, atOnce, "it can come back", func(ctx context.Context) error {
+		if err != nil { // of the reading before
+			before, err = m.readSet(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		pods, version, err := m.pods(ctx, s)
-		if err != nil {
+		was := before
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			before, err = m.readSet(ctx)
+		}()
+		ending := m.ending(ctx, was)
+		<-read
+		switch {
+		case err != nil:
 			return err
-		}
-		m.note(m.noted().with(s, pods, version))
-		if s.wanted != 0 {
+		case was.wanted != 0 || before.wanted != 0:
 			return errors.New("a pod is wanted")
+		case was.uid != before.uid || was.generation != before.generation:
+			return errors.New("somebody changes what is wanted")
 		}
-		for _, p := range pods {
-			switch {
-			case p.ended():
-			case !p.deleting:
-				return fmt.Errorf("%s is not to be ended yet", p)
-			case !p.seen:
-				return fmt.Errorf("the kubelet of node %s has not taken the end of %s over", p.node, p)
-			}
-		}
-		return nil
+		return ending
 	})
+}
+
+// ending returns nil when the end of every pod is under way at its kubelet.
+func (m *Machine) ending(ctx context.Context, s set) error {
+	pods, version, err := m.pods(ctx, s)
+	if err != nil {
+		return err
+	}
+	m.note(m.noted().with(s, pods, version))
+	for _, p := range pods {
+		switch {
+		case p.ended():
+		case !p.deleting:
+			return fmt.Errorf("%s is not to be ended yet", p)
+		case !p.seen:
+			return fmt.Errorf("the kubelet of node %s has not taken the end of %s over", p.node, p)
+		}
+	}
+	return nil
 }
 
 // Stopped implements [actions.Machine]: it waits until the server is off, as
