@@ -181,7 +181,7 @@ func (a *arena) openWriters(ctx context.Context) error {
 }
 
 func (a *arena) makeTable(ctx context.Context) error {
-	return a.asAdmin(ctx, oldNode, func(c *pgx.Conn) error {
+	return a.asAdmin(ctx, oldNode, func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, `CREATE SCHEMA load; CREATE TABLE load.writes (id bigint PRIMARY KEY); CREATE TABLE load.tail (t text);
 			GRANT USAGE ON SCHEMA load TO `+sandbox.AppRole+`; GRANT SELECT, INSERT ON load.writes TO `+sandbox.AppRole)
 		return err
@@ -200,10 +200,10 @@ func (a *arena) appConfig(n *sandbox.Node) (*pgx.ConnConfig, error) {
 
 // asAdmin asks a server directly, past every proxy. A server that is stopped or
 // hangs is an error soon.
-func (a *arena) asAdmin(ctx context.Context, node string, do func(*pgx.Conn) error) error {
+func (a *arena) asAdmin(ctx context.Context, node string, do func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	return a.session(ctx, node, do)
+	return a.session(ctx, node, func(c *pgx.Conn) error { return do(ctx, c) })
 }
 
 // session is asAdmin within the caller's own deadline.
@@ -224,7 +224,7 @@ func (a *arena) session(ctx context.Context, node string, do func(*pgx.Conn) err
 const askPatience = 4 * time.Second
 
 func (a *arena) exec(ctx context.Context, node string, statements ...string) error {
-	return a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+	return a.asAdmin(ctx, node, func(ctx context.Context, c *pgx.Conn) error {
 		for _, s := range statements {
 			if _, err := c.Exec(ctx, s); err != nil {
 				return fmt.Errorf("%s: %s: %w", node, s, err)
@@ -244,7 +244,7 @@ type standing struct {
 
 func (a *arena) standing(ctx context.Context, node string) standing {
 	s := standing{node: node}
-	err := a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+	err := a.asAdmin(ctx, node, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, `SELECT NOT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN
 			(SELECT timeline_id FROM pg_control_checkpoint()) ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END`).
 			Scan(&s.primary, &s.timeline)

@@ -173,7 +173,7 @@ func stopProcess(node, kind string) func(context.Context, *arena) (func(context.
 
 // process is the number of one of a server's own processes.
 func (a *arena) process(ctx context.Context, node, kind string) (pid int, err error) {
-	err = a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+	err = a.asAdmin(ctx, node, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, "SELECT pid FROM pg_stat_activity WHERE backend_type = $1", kind).Scan(&pid)
 	})
 	if err != nil {
@@ -274,7 +274,7 @@ func (a *arena) keepCancelling(ctx context.Context, node string) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		_ = a.asAdmin(ctx, node, func(c *pgx.Conn) error { // a server that is down has no waits
+		_ = a.asAdmin(ctx, node, func(ctx context.Context, c *pgx.Conn) error { // a server that is down has no waits
 			for {
 				if _, err := c.Exec(ctx, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"); err != nil {
 					return err

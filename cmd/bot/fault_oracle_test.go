@@ -85,7 +85,7 @@ func missing(acks []load.Ack, there map[int64]bool) (lost []load.Ack) {
 // caughtUp waits until a standby has replayed what its primary has flushed.
 func (a *arena) caughtUp(ctx context.Context, primary, standby string) error {
 	var flushed string
-	err := a.asAdmin(ctx, primary, func(c *pgx.Conn) error {
+	err := a.asAdmin(ctx, primary, func(ctx context.Context, c *pgx.Conn) error {
 		return c.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&flushed)
 	})
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *arena) caughtUp(ctx context.Context, primary, standby string) error {
 	defer cancel()
 	return a.until(ctx, fmt.Sprintf("%s has replayed %s, what %s had flushed", standby, flushed, primary), func() bool {
 		done := false
-		err := a.asAdmin(ctx, standby, func(c *pgx.Conn) error {
+		err := a.asAdmin(ctx, standby, func(ctx context.Context, c *pgx.Conn) error {
 			return c.QueryRow(ctx, "SELECT pg_is_in_recovery() AND pg_last_wal_replay_lsn() >= $1::pg_lsn", flushed).Scan(&done)
 		})
 		return err == nil && done
@@ -144,7 +144,7 @@ func (a *arena) survivor(ctx context.Context, l ledger, node string) error {
 	patience, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	settled := a.until(patience, node+" has replayed what it received", func() (done bool) {
-		err := a.asAdmin(ctx, node, func(c *pgx.Conn) error {
+		err := a.asAdmin(ctx, node, func(ctx context.Context, c *pgx.Conn) error {
 			return c.QueryRow(ctx, "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_receive_lsn() <= pg_last_wal_replay_lsn(), true)").Scan(&done)
 		})
 		return err == nil && done
