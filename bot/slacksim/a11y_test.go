@@ -117,17 +117,17 @@ func (w *browser) fit(t *testing.T, what string) map[string]int {
 	return roles
 }
 
+// theme switches to a theme, step by step: the next step only when the page has
+// made the one before.
 func (w *browser) theme(t *testing.T, name string) {
 	t.Helper()
-	for range 3 { // from the system's own, through light and dark
-		now, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.documentElement.dataset.theme ?? "auto"`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if now == name {
-			return
-		}
-		w.do(t, "switch the theme", chromedp.Click(chromedp.CSS(`[aria-label^="Theme:"]`)))
+	next := map[string]string{"auto": "light", "light": "dark", "dark": "auto"}
+	now, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector('[aria-label^="Theme:"]').ariaLabel.match(/\w+(?=\.)/)[0]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; now != name; now = next[now] {
+		w.do(t, "switch from "+now, chromedp.Click(chromedp.CSS(`[aria-label^="Theme: `+now+`"]`)), chromedp.WaitVisible(chromedp.CSS(`[aria-label^="Theme: `+next[now]+`"]`)))
 	}
 	w.do(t, "be "+name, chromedp.WaitVisible(chromedp.CSS(`:root[data-theme="`+name+`"]`)))
 }

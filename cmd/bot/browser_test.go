@@ -152,7 +152,7 @@ func (b *browser) sees(words string) {
 // dark switches to the dark theme, which is two steps from the system's own.
 func (b *browser) dark() {
 	b.t.Helper()
-	b.do("switch to dark", chromedp.Click(chromedp.CSS(`[aria-label^="Theme:"]`)), chromedp.Click(chromedp.CSS(`[aria-label^="Theme:"]`)),
+	b.do("switch to dark", chromedp.Click(chromedp.CSS(`[aria-label^="Theme: auto"]`)), chromedp.Click(chromedp.CSS(`[aria-label^="Theme: light"]`)),
 		chromedp.WaitVisible(chromedp.CSS(`:root[data-theme="dark"]`)))
 }
 
