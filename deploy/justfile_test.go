@@ -214,3 +214,20 @@ func TestScriptsPassShellcheck(t *testing.T) {
 		t.Errorf("%v\n%s\n%s", err, out, lines)
 	}
 }
+
+// TestDocumentsNameRealRecipes: what a newcomer is told to run is there.
+func TestDocumentsNameRealRecipes(t *testing.T) {
+	t.Parallel()
+	all := recipes(t)
+	for _, document := range []string{"deploy.md", "seed.md", "kube.md"} {
+		text, err := os.ReadFile(filepath.Join("..", "docs", document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?m)(?:`|^)just ([a-z][a-z0-9-]*)").FindAllStringSubmatch(string(text), -1) {
+			if _, there := all[m[1]]; !there {
+				t.Errorf("%s tells of just %s, and there is no such recipe", document, m[1])
+			}
+		}
+	}
+}
