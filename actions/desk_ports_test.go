@@ -171,6 +171,10 @@ func TestSwitchoverWithFaultyDrivers(t *testing.T) {
 		"the promoted node is on no new timeline": {func(b *bundle) {
 			b.world.risen = func(s *server) { s.timeline, s.forks = 1, nil }
 		}, approvals.Unknown, "dc2", true, "compare its timeline history", "is on timeline 1 after 1"},
+		"older data are put in the place of what was promoted": {changing("probe dc2", 1, func(w *world) {
+			s := w.server("dc2")
+			s.recovery, s.timeline, s.forks, s.wal = true, 1, nil, s.wal[:1]
+		}), approvals.Unknown, "", false, "start dc1 by hand as the primary that it was", "dc2, which was out of recovery, is in recovery again"},
 		"the old primary's process lingers after its shutdown checkpoint": aborted("the stop of dc1 took longer than 30s", func(b *bundle) { b.world.lingers = time.Hour }),
 		"the new primary's checkpoint fails":                              {failing("checkpoint", "dc2", 1, errors.New("no space")), approvals.Succeeded, "dc2", true, "no space", "the guarantee is not back"},
 		"the old slot can't be dropped":                                   {broken("drop slot", "dc1"), approvals.Succeeded, "dc2", true, "drop slot is broken", ""},

@@ -145,11 +145,28 @@ func (x *execution) promoted(ctx context.Context, following <-chan error) ending
 		x.log.Error("the journal is behind", "error", err)
 	}
 	if err := errors.Join(probe, x.step(calm, OpConfirm, x.plan.To, x.confirm)); err != nil {
+		if errors.Is(err, errDemoted) {
+			return x.demoted(err)
+		}
 		return x.lost(err, fmt.Sprintf("%s is promoted, but not as expected: compare its timeline history with the journal before anybody writes to it. When it is as it should be, ask for `/pg rejoin %s`: %s is not its standby yet.", x.plan.To, x.plan.Pair, x.plan.From))
 	}
 	x.pointClients(ctx)
 	x.noteAlone(calm)
 	return x.finishPair(ctx, followed)
+}
+
+var errDemoted = errors.New("is in recovery again")
+
+// demoted ends an execution whose new primary is no primary any more: somebody
+// has put other data in its place. Whatever was acknowledged since the promotion
+// is in what was promoted, and nowhere else.
+func (x *execution) demoted(err error) ending {
+	x.out.NewPrimary, x.out.Serving, x.out.Conn = "", "", ConnString{}
+	text := fmt.Sprintf("%s was promoted, and what runs there now is something else, perhaps an older copy: see to it that nobody promotes that. Nobody is the primary. Look for the data that were promoted, and put them back if they are there: what was written since is in them alone.", x.plan.To)
+	if x.plan.Kind == KindSwitchover {
+		text += fmt.Sprintf(" If they are gone, %s has everything up to the switchover: start %s by hand as the primary that it was; where it runs as a standby, stop it and remove its standby.signal first. Then copy %s anew.", x.plan.From, x.plan.From, x.plan.To)
+	}
+	return x.lost(err, text)
 }
 
 func (x *execution) noteFollowed(err error) {
@@ -171,8 +188,11 @@ func (x *execution) confirm(ctx context.Context) (string, error) {
 		return "", o.Failure
 	}
 	x.out.NewTimeline = o.Server.Timeline
-	if o.Server.InRecovery || o.Server.Timeline <= x.out.OldTimeline {
-		return "", fmt.Errorf("%s is on timeline %d after %d, in recovery: %t", x.plan.To, o.Server.Timeline, x.out.OldTimeline, o.Server.InRecovery)
+	if o.Server.InRecovery {
+		return "", fmt.Errorf("%s, which was out of recovery, %w on timeline %d", x.plan.To, errDemoted, o.Server.Timeline)
+	}
+	if o.Server.Timeline <= x.out.OldTimeline {
+		return "", fmt.Errorf("%s is on timeline %d after %d", x.plan.To, o.Server.Timeline, x.out.OldTimeline)
 	}
 	fork, err := x.fork(ctx, o.Server.Timeline)
 	if err != nil {
