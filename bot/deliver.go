@@ -343,12 +343,12 @@ func (c *courier) failed(ctx context.Context, p *parcel, l letter, method string
 // with the remedy once, tried again slowly with one message, never given up.
 func (c *courier) shutBy(method string, err error) {
 	code := apiCode(err)
+	c.setWorry(method + " fails: " + worryText(err)) // who reads the line may look at /readyz at once
 	if c.shut[method] != code {
 		c.shut[method] = code
 		c.opt.Log.Error("slack takes no messages; they are kept until it does", "method", method, "code", code, "remedy", remedy(code), "channel", c.opt.Channel)
 	}
 	c.heldUntil[method] = c.opt.Now().Add(c.opt.Pace.RetryMost)
-	c.setWorry(method + " fails: " + worryText(err))
 }
 
 // shrink tries a simpler form of the message, and in the end leaves it.
