@@ -117,9 +117,8 @@ func (p *Proxy) serve(client net.Conn) {
 	defer p.leave(l)
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	server, err := dialer.DialContext(context.Background(), "tcp4", p.target)
-	if err != nil { // nobody listens there: the client is refused, too
-		l.reset()
-		return
+	if err != nil {
+		return // nobody listens there: leaving resets the client, too
 	}
 	if !p.join(l, server) {
 		return
