@@ -442,8 +442,8 @@ func (x *execution) leftSlots(ctx context.Context) {
 	}
 	for _, s := range o.Server.Slots {
 		if s.Type == "logical" && !s.Synced && !s.Temporary {
-			x.todo("Drop slot %s on %s once its subscriber reads from %s: it keeps WAL, and its name is in the way of a copy. `SELECT pg_drop_replication_slot(%s)`.",
-				s.Name, x.plan.From, x.plan.To, "'"+s.Name+"'")
+			x.todo("Drop slot %s on %s once its subscriber reads from %s: it keeps WAL, and its name is in the way of a copy. `SELECT pg_drop_replication_slot('%s')`.",
+				s.Name, x.plan.From, x.plan.To, s.Name)
 		}
 	}
 }

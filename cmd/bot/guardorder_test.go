@@ -144,11 +144,7 @@ func TestGuardForgetsToResume(t *testing.T) {
 func TestGuardReportsTheRejoin(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t)
-	g.exec(g.b, "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
-	g.until(g.b, "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'walreceiver'", "0")
-	g.exec(g.a, "SET synchronous_commit = local", "INSERT INTO w VALUES (99)")
-	g.must(g.a.Server.Kill(g.ctx()))
-	g.exec(g.b, "ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()", "SELECT pg_promote()", "CHECKPOINT", "ALTER SYSTEM RESET primary_conninfo", "SELECT pg_reload_conf()")
+	g.parts()
 	dir, write := g.platform(nil)
 	guard := g.start(g.a, "--platform-dir", dir, "--rejoin", "ordered")
 	guard.await("stay down and ask again")
